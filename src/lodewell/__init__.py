@@ -1,0 +1,84 @@
+"""lodewell: from crystal structures to interatomic potentials, and from potentials to materials.
+
+import lodewell
+
+potential = lodewell.load("spp")
+for result in lodewell.relax("candidates/", potential):
+print(result.rank, result.formula, result.energy_per_atom)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Name -> where it lives. Loaded on first use, so that `import lodewell` and `lodewell --help` stay instant.
+_HOME = {
+    "Batch": "lodewell.crystals.batch",
+    "Neighbours": "lodewell.crystals.neighbours",
+    "neighbour_list": "lodewell.crystals.neighbours",
+    "Potential": "lodewell.potentials.base",
+    "Result": "lodewell.potentials.base",
+    "check_potential": "lodewell.potentials.check",
+    "LennardJones": "lodewell.potentials.pair",
+    "Morse": "lodewell.potentials.pair",
+    "Buckingham": "lodewell.potentials.pair",
+    "ZBL": "lodewell.potentials.pair",
+    "PairPotential": "lodewell.potentials.pair",
+    "PairTable": "lodewell.potentials.table",
+    "Statistical": "lodewell.potentials.statistical",
+    "load": "lodewell.potentials.store",
+    "score": "lodewell.judge.score",
+    "Scored": "lodewell.judge.score",
+    "export": "lodewell.interop.export",
+    "show": "lodewell.report.curves",
+    "shipped": "lodewell.potentials.store",
+    "Relaxed": "lodewell.relax.result",
+    "RelaxOptions": "lodewell.relax.options",
+    "DeriveOptions": "lodewell.derive.options",
+    "HoldOut": "lodewell.derive.chunk",
+}
+
+# Verbs are folders whose package can be called; see lodewell/_verb.py.
+_VERBS = ("derive", "relax")
+
+if TYPE_CHECKING:
+    from lodewell.crystals.batch import Batch as Batch
+    from lodewell.crystals.neighbours import Neighbours as Neighbours
+    from lodewell.crystals.neighbours import neighbour_list as neighbour_list
+    from lodewell.derive.chunk import HoldOut as HoldOut
+    from lodewell.derive.options import DeriveOptions as DeriveOptions
+    from lodewell.derive.pipeline import derive as derive
+    from lodewell.interop.export import export as export
+    from lodewell.judge.score import Scored as Scored
+    from lodewell.judge.score import score as score
+    from lodewell.potentials.base import Potential as Potential
+    from lodewell.potentials.base import Result as Result
+    from lodewell.potentials.check import check_potential as check_potential
+    from lodewell.potentials.pair import ZBL as ZBL
+    from lodewell.potentials.pair import Buckingham as Buckingham
+    from lodewell.potentials.pair import LennardJones as LennardJones
+    from lodewell.potentials.pair import Morse as Morse
+    from lodewell.potentials.pair import PairPotential as PairPotential
+    from lodewell.potentials.statistical import Statistical as Statistical
+    from lodewell.potentials.store import load as load
+    from lodewell.potentials.store import shipped as shipped
+    from lodewell.potentials.table import PairTable as PairTable
+    from lodewell.relax.options import RelaxOptions as RelaxOptions
+    from lodewell.relax.result import Relaxed as Relaxed
+    from lodewell.relax.run import relax as relax
+    from lodewell.report.curves import show as show
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    if name in _VERBS:
+        return import_module(f"lodewell.{name}")
+    raise AttributeError(f"module 'lodewell' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*_HOME, *_VERBS, "__version__"])

@@ -1,0 +1,95 @@
+"""The command line: one file a command, named like the verb; this file finds them and turns refusals into one line.
+
+To add a command, write `cli/verb.py` with a function `command` and add the verb to `COMMANDS`. Its top level may import
+`typer` and `lodewell.cli.options` only; science is imported inside the function, so that `lodewell --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from lodewell.errors import LodewellError
+
+COMMANDS: tuple[str, ...] = ("derive", "export", "list", "relax", "score", "show")
+
+EXIT_REFUSED = 2
+EXIT_INTERRUPTED = 130
+
+
+class Commands(TyperGroup):
+    """The group of commands, with one line on stderr for everything that is not a fault of the program."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a refusal exits with 2, Ctrl-C with 130, a closed pipe with 0."""
+        try:
+            return super().invoke(ctx)
+        except LodewellError as error:
+            say(str(error))
+            raise typer.Exit(EXIT_REFUSED) from error
+        except KeyboardInterrupt as error:
+            say("interrupted; what was finished is kept")
+            raise typer.Exit(EXIT_INTERRUPTED) from error
+        except BrokenPipeError as error:
+            # The reader (`| head`) has what it wanted; the interpreter must not try to flush into the pipe again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from error
+        except OSError as error:
+            say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+            raise typer.Exit(EXIT_REFUSED) from error
+
+
+def say(message: str) -> None:
+    """Print a message as one line on stderr."""
+    print("lodewell: " + " ".join(message.split()), file=sys.stderr, flush=True)
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="lodewell",
+    help="From crystal structures to interatomic potentials, and from potentials to materials.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from lodewell import __version__
+
+        print(f"lodewell {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens, with tracebacks.")] = False,
+) -> None:
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+        logging.getLogger("lodewell").setLevel(logging.DEBUG)
+
+
+for _name in COMMANDS:
+    app.command(_name)(importlib.import_module(f"lodewell.cli.{_name}").command)
+
+
+def main() -> None:
+    """Run the command line (the entry point of the package)."""
+    try:
+        app(prog_name="lodewell")
+    except KeyboardInterrupt:  # before the command itself began
+        say("interrupted")
+        sys.exit(EXIT_INTERRUPTED)

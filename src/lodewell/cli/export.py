@@ -1,0 +1,55 @@
+"""`lodewell export`: a potential in the files of another code."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """Formats of `lodewell.export`."""
+
+    lammps = "lammps"
+    gulp = "gulp"
+    csv = "csv"
+
+
+def command(
+    potential: Annotated[str, typer.Argument(metavar="POTENTIAL", help="Shipped name or .lodewell file.")],
+    to: Annotated[Format, typer.Option("--to", help="Code to write for.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder; made if it is not there.")],
+    elements: Annotated[
+        str | None,
+        typer.Option("--elements", "-e", metavar="Li,P,O", help="Elements, in this order.", show_default="all"),
+    ] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            "--variant", metavar="CLASS", help="Curves of one anion class, such as oxide.", show_default="all crystals"
+        ),
+    ] = None,
+    points: Annotated[
+        int | None,
+        typer.Option("--points", min=100, help="Points of each curve, for LAMMPS.", show_default="50,000"),
+    ] = None,
+) -> None:
+    """Write a pair potential for LAMMPS (pair_style table), GULP (spline library) or as CSV; energies in eV."""
+    from lodewell.interop.export import export
+    from lodewell.potentials.statistical import Statistical
+    from lodewell.potentials.store import load
+
+    model = load(potential)
+    written = export(model, to=to.value, elements=elements, out=out, variant=variant, points=points)
+    size = sum(path.stat().st_size for path in written)
+    print(f"{len(written)} file{'s' if len(written) > 1 else ''}, {size / 1e6:.1f} MB, in {out}")
+    for path in written[:6]:
+        print(f"  {path}")
+    if len(written) > 6:
+        print(f"  … and {len(written) - 6} more")
+    if to is Format.lammps:
+        print(f"In LAMMPS: units metal, then   variable lodewell index {out}   and   include {written[-1]}")
+    if isinstance(model, Statistical) and (model.variant_p >= 0).any() and variant is None:
+        print("note: lodewell itself uses the curves of a crystal's own anion class; choose them with --variant")

@@ -1,0 +1,44 @@
+"""Arguments and options that commands share, so that they are named and explained the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+CrystalPaths: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATHS...",
+        help="Files, folders or patterns of crystals: CIF, POSCAR, extxyz(.gz), .res, vasprun.xml, OUTCAR, ASE db, "
+        "JSON of Materials Project, OPTIMADE or JARVIS.",
+        show_default=False,
+    ),
+]
+PotentialName: TypeAlias = Annotated[
+    str,
+    typer.Option("--potential", "-p", metavar="NAME|FILE", help="A potential that is shipped, or a .lodewell file."),
+]
+OutFolder: TypeAlias = Annotated[
+    Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results; made if it is not there.")
+]
+OutFile: TypeAlias = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FILE", help="File to write.", show_default=False)
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
+DrawFigure: TypeAlias = Annotated[bool, typer.Option("--figure", help="Draw a figure as well.")]
+WorkerCount: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--workers", "-n", min=1, help="Worker processes.", show_default="every core", metavar="N"),
+]
+ClusterSpec: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="WHERE",
+        help="Work on Dask: 'local', the address of a scheduler (tcp://host:8786), or a YAML file of a queue.",
+        show_default=False,
+    ),
+]
+Seed: TypeAlias = Annotated[int, typer.Option("--seed", help="Seed of all random numbers.")]

@@ -1,0 +1,142 @@
+"""`lodewell score`: how much crystals look like known ones."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lodewell.cli.options import AsJson, ClusterSpec, CrystalPaths, PotentialName, WorkerCount
+
+if TYPE_CHECKING:
+    from lodewell.judge.score import Scored
+
+
+class Order(StrEnum):
+    """How the table is sorted."""
+
+    rank = "rank"
+    percentile = "percentile"
+    input = "input"
+
+
+def command(
+    paths: CrystalPaths,
+    potential: PotentialName = "spp",
+    as_json: AsJson = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE.csv", help="Write every row to a CSV file.", show_default=False),
+    ] = None,
+    sort: Annotated[Order, typer.Option("--sort", help="Order of the rows of the table.")] = Order.rank,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Rows of the table; 0 shows all.")] = 20,
+    workers: WorkerCount = None,
+    cluster: ClusterSpec = None,
+) -> None:
+    """Score crystals: energy per atom, percentile among known crystals of the same chemistry, odd contacts.
+
+    Low percentiles look most like known crystals. Odd are contacts shorter than all but one in a thousand of those
+    known between the same two elements.
+    """
+    import json
+
+    from lodewell.cli.progress import progress
+    from lodewell.judge.score import ranked, score_stream
+
+    rows: list[Scored] = []
+    with progress("scoring crystals") as bar:
+        for scored in score_stream(paths, potential, workers=workers, cluster=cluster):
+            rows.append(scored)
+            bar.advance()
+    rows = ranked(rows)
+    if out is not None:
+        _write_csv(rows, out)
+    if as_json:
+        print(json.dumps([_finite(row.row()) for row in rows], ensure_ascii=False, indent=1))
+    else:
+        _show(rows, sort, limit, potential, out)
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN."""
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, list) else value
+
+
+def _write_csv(rows: list[Scored], out: Path) -> None:
+    import csv
+
+    from lodewell.files import atomic_path
+
+    columns = ("rank", "file", "frame", "id", "formula", "status", "message", "energy_per_atom", "percentile",
+               "percentile_among", "volume_per_atom", "contacts", "warnings")  # fmt: skip
+    with atomic_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(columns)
+        for row in rows:
+            values = {name: getattr(row, name) for name in columns[:-2]}
+            values |= {"contacts": "; ".join(map(str, row.contacts)), "warnings": "; ".join(row.warnings)}
+            writer.writerow(["" if v is None else v for v in values.values()])
+
+
+def _show(rows: list[Scored], sort: Order, limit: int, potential: str, out: Path | None) -> None:
+    from collections import Counter
+
+    from rich.table import Table
+
+    from lodewell.cli.tables import console, places
+
+    screen, name_of = console(), dict(zip(map(id, rows), places(rows), strict=True))
+    good = [r for r in rows if r.energy_per_atom is not None]
+    keys = {Order.rank: lambda r: r.rank, Order.percentile: lambda r: (r.percentile, r.rank)}
+    chosen = sorted(good, key=keys[sort]) if sort in keys else good
+    shown = chosen[:limit] if limit else chosen
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, side in (("rank", "right"), ("crystal", "left"), ("formula", "left"), ("energy/atom", "right"),
+                       ("percentile", "right"), ("among known", "left"), ("oddest contact", "left")):  # fmt: skip
+        table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
+    for r in shown:
+        more = f" (+{len(r.contacts) - 1})" if len(r.contacts) > 1 else ""
+        table.add_row(
+            str(r.rank), name_of[id(r)], r.formula, f"{r.energy_per_atom:.3f}",
+            "–" if r.percentile is None else f"{r.percentile:.1f} %", r.percentile_among or "–",
+            f"{r.contacts[0]}{more}" if r.contacts else "–",
+        )  # fmt: skip
+    if shown:
+        screen.print(table)
+    if len(shown) < len(good):
+        screen.print(f"… and {len(good) - len(shown):,} more (--limit 0 shows all)")
+    if len(good) == 1:
+        _details(good[0], screen)
+    elif good:
+        odd = sum(bool(r.contacts) for r in good)
+        screen.print(f"\n{len(good):,} scored with {potential}; {odd:,} with odd contacts.")
+    thin = Counter(w for r in good for w in r.warnings)
+    for text, count in thin.most_common(8):
+        screen.print(f"[yellow]thin:[/] {text}" + (f"  ({count:,} crystals)" if len(good) > 1 else ""))
+    if len(thin) > 8:
+        screen.print(f"… and {len(thin) - 8:,} more thin pairs (lodewell list {potential} --flagged)")
+    bad = [r for r in rows if r.energy_per_atom is None]
+    for r in bad[:8]:
+        screen.print(f"[red]{r.status}:[/] {name_of[id(r)]}: {r.message}")
+    if len(bad) > 8:
+        screen.print(f"… and {len(bad) - 8:,} more refused ({len(bad):,} in all; --json or --out tells each)")
+    if out is not None:
+        screen.print(f"written: {out}")
+
+
+def _details(scored: Scored, screen: Any) -> None:
+    """Explain one crystal: what each pair adds, and every odd contact."""
+    if scored.pair_energies:
+        parts = sorted(scored.pair_energies.items(), key=lambda item: -abs(item[1]))
+        screen.print("\nenergy per atom by pair: " + ", ".join(f"{pair} {value:+.3f}" for pair, value in parts))
+    for contact in scored.contacts:
+        screen.print(f"odd contact: {contact}")
+    if scored.energies_n is not None and len(scored.energies_n) > 1:
+        worst = int(scored.energies_n.argmax())
+        screen.print(f"highest energy: atom {worst + 1} of {len(scored.energies_n)}, {scored.energies_n[worst]:+.3f}")

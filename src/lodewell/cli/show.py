@@ -1,0 +1,29 @@
+"""`lodewell show`: a figure of the curves of a potential."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    potential: Annotated[str, typer.Argument(metavar="POTENTIAL", help="Shipped name or .lodewell file.")],
+    pairs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PAIRS...", help="Pairs such as Li-O; several make a grid.", show_default="a few"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="PNG, SVG or PDF.", show_default="POTENTIAL-PAIR.png here"),
+    ] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option("--variant", metavar="CLASS", help="Only the curve of one anion class, such as oxide."),
+    ] = None,
+) -> None:
+    """Draw curves: U(r) with its standard error, and of statistical ones g(r), nearest contacts and counts."""
+    from lodewell.report.curves import show
+
+    print(show(potential, pairs or [], out, variant))

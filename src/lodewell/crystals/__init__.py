@@ -1,0 +1,1 @@
+"""What goes in: crystals, packed in batches, with their neighbours."""

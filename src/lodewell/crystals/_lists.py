@@ -1,0 +1,121 @@
+"""What is done with a neighbour list: bring it up to date, expand its image codes, write it out; compiled."""
+
+import numpy as np
+from numba import njit
+
+from lodewell.crystals._pairs import batch_pairs, crystal_pairs
+from lodewell.crystals.images import invert
+
+
+@njit(cache=True, error_model="numpy")
+def update_pairs(
+    positions, cells, pbc, first_b, cutoff, skin, half, reference, reference_cells,
+    j_p, image_p, first, last, wraps, reach, segment_b,
+):  # fmt: skip
+    """Rebuild in place the crystals that moved too far; False when one no longer fits its segment.
+
+    With F the deformation since the build and u the motion beyond it, a pair unseen then was longer than
+    cutoff + skin and is now longer than (1 - |F - 1|) (cutoff + skin) - 2 max |u|.
+    """
+    for b in range(len(cells)):
+        s, e = first_b[b], first_b[b + 1]
+        deformation = invert(reference_cells[b]) @ cells[b]
+        strain = 0.0
+        for k in range(3):
+            for m in range(3):
+                strain += (deformation[k, m] - (k == m)) ** 2
+        furthest = 0.0
+        for n in range(s, e):
+            square = 0.0
+            for c in range(3):
+                affine = 0.0
+                for k in range(3):
+                    affine += reference[n, k] * deformation[k, c]
+                square += (positions[n, c] - affine) ** 2
+            furthest = max(furthest, square) if square < 1e300 else 1e300  # NaN counts as far
+            if furthest >= 1e300:
+                break
+        if (1.0 - np.sqrt(strain)) * (cutoff + skin) - 2.0 * np.sqrt(furthest) >= cutoff:
+            continue
+        room, fixed = segment_b[b + 1], skin > 0.0  # always; see `batch_pairs`
+        _, _, end = crystal_pairs(
+            positions[s:e], cells[b], pbc[b], cutoff + skin, half, fixed, segment_b[b], j_p[:room], image_p[:room],
+            first[s:e], last[s:e], wraps[s:e], reach[b],
+        )  # fmt: skip
+        if end < 0:
+            return False
+        for c in range(3):
+            for n in range(s, e):
+                reference[n, c] = positions[n, c]
+            for k in range(3):
+                reference_cells[b, k, c] = cells[b, k, c]
+    return True
+
+
+@njit(cache=True, error_model="numpy")
+def shift_vectors(cell, reach, out):
+    """Write the lattice translation of every image code of one crystal into `out`; return how many there are."""
+    k = 0
+    for n0 in range(-reach[0], reach[0] + 1):
+        for n1 in range(-reach[1], reach[1] + 1):
+            x0 = n0 * cell[0, 0] + n1 * cell[1, 0]
+            x1 = n0 * cell[0, 1] + n1 * cell[1, 1]
+            x2 = n0 * cell[0, 2] + n1 * cell[1, 2]
+            for n2 in range(-reach[2], reach[2] + 1):
+                out[k, 0] = x0 + n2 * cell[2, 0]
+                out[k, 1] = x1 + n2 * cell[2, 1]
+                out[k, 2] = x2 + n2 * cell[2, 2]
+                k += 1
+    return k
+
+
+@njit(cache=True, error_model="numpy")
+def wrapped_positions(positions, cell, wraps, out):
+    """Write the positions of one crystal brought into its cell, the ones that image codes refer to."""
+    for n in range(len(positions)):
+        for c in range(3):
+            out[n, c] = positions[n, c] + wraps[n, 0] * cell[0, c] + wraps[n, 1] * cell[1, c] + wraps[n, 2] * cell[2, c]
+
+
+@njit(cache=True, error_model="numpy")
+def most_images(reach):
+    """Return the largest number of image codes of any crystal of a batch."""
+    most = 1
+    for b in range(len(reach)):
+        most = max(most, (2 * reach[b, 0] + 1) * (2 * reach[b, 1] + 1) * (2 * reach[b, 2] + 1))
+    return most
+
+
+@njit(cache=True, error_model="numpy")
+def list_pairs(positions, cell, pbc, cutoff, half):
+    """List the pairs of one crystal: i, j, S (cells between the unwrapped atoms), and d = x_j + S h - x_i."""
+    count = len(positions)
+    first_b = np.array([0, count])
+    j_p, image_p, first, last, wraps, reaches, _ = batch_pairs(
+        positions, cell.reshape(1, 3, 3), pbc.reshape(1, 3), first_b, cutoff, half, 0.0
+    )
+    reach = reaches[0]
+    x = np.empty((count, 3))
+    wrapped_positions(positions, cell, wraps, x)
+    images = most_images(reaches)
+    shift, cells = np.empty((images, 3)), np.empty((images, 3), np.int64)
+    shift_vectors(cell, reach, shift)
+    k = 0
+    for n0 in range(-reach[0], reach[0] + 1):
+        for n1 in range(-reach[1], reach[1] + 1):
+            for n2 in range(-reach[2], reach[2] + 1):
+                cells[k, 0], cells[k, 1], cells[k, 2] = n0, n1, n2
+                k += 1
+    total = last[count - 1] if count else 0
+    # One allocation: the C library keeps a large block for the next call, but gives several smaller ones back.
+    room = np.empty(8 * total, np.int64)
+    i_p, out_j, cells_pc = room[:total], room[total : 2 * total], room[2 * total : 5 * total].reshape(total, 3)
+    vector_pc = room[5 * total :].view(np.float64).reshape(total, 3)
+    for i in range(count):
+        for p in range(np.uint64(first[i]), np.uint64(last[i])):
+            j, code = np.uint64(j_p[p]), np.uint64(image_p[p])
+            i_p[p], out_j[p] = i, j
+            for c in range(3):
+                cells_pc[p, c] = cells[code, c] + wraps[j, c] - wraps[i, c]
+                vector_pc[p, c] = x[j, c] - x[i, c] + shift[code, c]
+    return i_p, out_j, cells_pc, vector_pc, reach[0] >= 0

@@ -1,0 +1,114 @@
+"""Neighbour lists of whole batches, with a Verlet skin so that relaxations and dynamics do not pay each step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from lodewell.crystals._lists import list_pairs, most_images, shift_vectors, update_pairs, wrapped_positions
+from lodewell.crystals._pairs import batch_pairs
+from lodewell.crystals.batch import Batch, Flags, Floats, Ints, complete_cells
+from lodewell.errors import BadCrystal
+
+__all__ = ["NO_PLACE", "Neighbours", "most_images", "neighbour_list", "shift_vectors", "wrapped_positions"]
+
+NO_PLACE = "positions or cell are not finite, or its cell has no volume: mend or leave out this crystal"
+_SLACK = 0.12  # room each crystal's segment keeps, so that an update rarely moves the others
+
+
+@dataclass
+class Neighbours:
+    """All pairs of a batch closer than `cutoff + skin`, grouped by their central atom.
+
+    | field | shape | meaning |
+    |---|---|---|
+    | `first_n`, `last_n` | (N,) | pairs of atom n are `first_n[n]:last_n[n]` |
+    | `j_p` | (P,) | the other atom, counted from the first atom of its crystal |
+    | `image_p` | (P,) | code of its lattice translation, a row of `shift_vectors` |
+    | `wraps_nc` | (N, 3) | whole cells that bring each atom into its cell |
+    | `reach_bc` | (B, 3) | translations run from -reach to +reach along each vector; -1 for a crystal of `no_place_b` |
+
+    With `half` every pair stands once, else at both of its atoms. The list stays valid while
+    `update` is called with each new geometry: it rebuilds a crystal only when a pair could have come in unseen.
+    """
+
+    cutoff: float
+    skin: float
+    half: bool
+    first_n: Ints
+    last_n: Ints
+    j_p: NDArray[np.int32]
+    image_p: NDArray[np.int32]
+    wraps_nc: NDArray[np.int32]
+    reach_bc: Ints
+    segment_b: Ints
+    reference_nc: Floats
+    reference_bcc: Floats
+    rebuilds: int = 0
+
+    @classmethod
+    def build(cls, batch: Batch, cutoff: float, skin: float = 0.0, half: bool = True) -> Neighbours:
+        """Find all pairs; `cutoff` and `skin` in Å."""
+        cells = complete_cells(batch.cell_bcc, batch.pbc_bc)
+        j_p, image_p, first_n, last_n, wraps_nc, reach_bc, segment_b = batch_pairs(
+            batch.positions_nc, cells, batch.pbc_bc, batch.first_b, cutoff + skin, half, _SLACK if skin else 0.0
+        )
+        return cls(
+            cutoff, skin, half, first_n, last_n, j_p, image_p, wraps_nc, reach_bc, segment_b,
+            batch.positions_nc.copy(), cells,
+        )  # fmt: skip
+
+    @property
+    def no_place_b(self) -> Flags:
+        """Crystals without neighbours because positions or cell are not finite, or the cell has no volume; (B,)."""
+        return np.asarray(self.reach_bc[:, 0] < 0)
+
+    def update(self, batch: Batch) -> None:
+        """Make the list valid for the moved crystals of `batch`, rebuilding only those that moved too far."""
+        cells = complete_cells(batch.cell_bcc, batch.pbc_bc)
+        if not self.skin or not update_pairs(
+            batch.positions_nc, cells, batch.pbc_bc, batch.first_b, self.cutoff, self.skin, self.half,
+            self.reference_nc, self.reference_bcc, self.j_p, self.image_p, self.first_n, self.last_n,
+            self.wraps_nc, self.reach_bc, self.segment_b,
+        ):  # fmt: skip
+            self.__dict__.update(
+                Neighbours.build(batch, self.cutoff, self.skin, self.half).__dict__, rebuilds=self.rebuilds + 1
+            )
+
+    def take(self, batch: Batch, crystals: Ints) -> Neighbours:
+        """Keep the pairs of these crystals; `batch` is the one before `Batch.take`."""
+        none = np.zeros(0, np.int64)
+        atoms = np.concatenate([none, *(np.arange(batch.first_b[b], batch.first_b[b + 1]) for b in crystals)])
+        pairs = np.concatenate([none, *(np.arange(self.segment_b[b], self.segment_b[b + 1]) for b in crystals)])
+        length_b = np.diff(self.segment_b)[crystals]
+        segment_b = np.zeros(len(crystals) + 1, np.int64)
+        np.cumsum(length_b, out=segment_b[1:])
+        offset_n = np.repeat(segment_b[:-1] - self.segment_b[:-1][crystals], batch.count_b[crystals])
+        return Neighbours(
+            self.cutoff, self.skin, self.half,
+            self.first_n[atoms] + offset_n, self.last_n[atoms] + offset_n,
+            self.j_p[pairs], self.image_p[pairs], self.wraps_nc[atoms], self.reach_bc[crystals], segment_b,
+            self.reference_nc[atoms], self.reference_bcc[crystals], self.rebuilds,
+        )  # fmt: skip
+
+
+def neighbour_list(atoms: Atoms, cutoff: float, half: bool = False) -> tuple[Ints, Ints, NDArray[np.int64], Floats]:
+    """List every pair of one crystal closer than `cutoff` (Å), in the layout of ASE's ``neighbor_list("ijSD")``.
+
+    Returns `i_p`, `j_p` (P,), the cells between them `shift_pc` (P, 3) and `vector_pc` = x_j + S·h - x_i (P, 3) in Å.
+    With `half` each pair stands once.
+
+    Raises:
+        BadCrystal: when positions or cell are not finite, or a periodic cell has no volume.
+    """
+    cell, pbc = np.ascontiguousarray(atoms.cell.array, dtype=np.float64), np.asarray(atoms.pbc)
+    if not pbc.all():
+        cell = complete_cells(cell[None], pbc[None])[0]
+    positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
+    i_p, j_p, cells_pc, vector_pc, sane = list_pairs(positions, cell, pbc, float(cutoff), half)
+    if not sane:
+        raise BadCrystal(f"{atoms.get_chemical_formula()}: {NO_PLACE}")
+    return i_p, j_p, cells_pc, vector_pc

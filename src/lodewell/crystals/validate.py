@@ -1,0 +1,214 @@
+"""Crystals that cannot be worked with, and why."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+from numba import njit
+from numpy.typing import NDArray
+
+from lodewell.crystals.images import invert
+
+COINCIDENT = 0.1  # Å; the shortest bond there is, H-H, has 0.74
+FLAT = 1e-6  # volume over the product of the edges: an angle of 0.2 arc seconds
+MANY = 400  # atoms from which a search tree beats all pairs
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+def validate(atoms: Atoms) -> str | None:
+    """Return the reason why a crystal cannot be used, or None when it can.
+
+    Refused are: no atoms; positions or cell not finite; no volume along periodic directions; unknown species; partial
+    occupancy; two atoms (or an atom and its own image) closer than 0.1 Å, named as in `O3`. Legal are left-handed
+    cells, one-atom cells, molecules, chains and slabs.
+    """
+    if len(atoms) == 0:
+        return "there are no atoms"
+    positions_nc = atoms.positions
+    cell = atoms.cell.array
+    pbc = atoms.pbc
+    if not np.isfinite(positions_nc).all():
+        first = int(np.flatnonzero(~np.isfinite(positions_nc).all(axis=1))[0])
+        return f"the position of atom {name(atoms, first)} is not a finite number (NaN or infinite)"
+    if not np.isfinite(cell).all():
+        return "the cell is not finite (NaN or infinite)"
+    numbers = atoms.numbers
+    if numbers.min() < 1 or numbers.max() > 118:
+        first = int(np.flatnonzero((numbers < 1) | (numbers > 118))[0])
+        return f"atom {first + 1} is of no known element (atomic number {numbers[first]})"
+    return _occupancy(atoms) or _volume(cell, pbc) or _coincident(atoms, positions_nc, cell, pbc)
+
+
+def name(atoms: Atoms, index: int) -> str:
+    """Name an atom as people do: symbol and number in the file, counted from one."""
+    return f"{chemical_symbols[atoms.numbers[index]]}{index + 1}"
+
+
+def _occupancy(atoms: Atoms) -> str | None:
+    occupancy = atoms.info.get("occupancy")
+    if not isinstance(occupancy, dict):
+        return None
+    for site, species in occupancy.items():
+        if isinstance(species, dict) and any(abs(float(share) - 1) > 1e-3 for share in species.values()):
+            text = ", ".join(f"{symbol} {share:g}" for symbol, share in species.items())
+            return f"site {site} is partially occupied ({text}); choose an ordered approximant of the crystal"
+    return None
+
+
+def _volume(cell: Floats, pbc: Flags) -> str | None:
+    """Return why the periodic vectors span nothing: a zero edge, two parallel ones, three in a plane."""
+    if not pbc.any():
+        return None
+    if _span(cell, pbc) > FLAT:
+        return None
+    for k in range(3):
+        if pbc[k] and not cell[k].any():
+            return f"the cell has no {'abc'[k]} vector although that direction is periodic"
+    return "the cell has no volume: its periodic vectors are parallel or lie in one plane"
+
+
+@njit(cache=True)
+def _span(cell: Floats, pbc: Flags) -> float:
+    """Return volume, area or length spanned by the periodic vectors over the product of their lengths (0 to 1)."""
+    unit = np.zeros((3, 3))
+    count = 0
+    for k in range(3):
+        if pbc[k]:
+            length = math.sqrt(cell[k, 0] ** 2 + cell[k, 1] ** 2 + cell[k, 2] ** 2)
+            if length < 1e-6:
+                return 0.0
+            for c in range(3):
+                unit[count, c] = cell[k, c] / length
+            count += 1
+    if count == 1:
+        return 1.0
+    x = unit[0, 1] * unit[1, 2] - unit[0, 2] * unit[1, 1]
+    y = unit[0, 2] * unit[1, 0] - unit[0, 0] * unit[1, 2]
+    z = unit[0, 0] * unit[1, 1] - unit[0, 1] * unit[1, 0]
+    if count == 2:
+        return math.sqrt(x * x + y * y + z * z)
+    return float(abs(x * unit[2, 0] + y * unit[2, 1] + z * unit[2, 2]))
+
+
+def _coincident(atoms: Atoms, positions_nc: Floats, cell: Floats, pbc: Flags) -> str | None:
+    if not pbc.any():
+        frame = np.eye(3)
+    elif pbc.all():
+        frame = cell
+    else:
+        frame = _completed(cell, pbc)
+    positions_nc = np.ascontiguousarray(positions_nc, dtype=np.float64)
+    if len(positions_nc) <= MANY:
+        i, j, distance = _closest_pair(positions_nc, np.ascontiguousarray(frame, dtype=np.float64), pbc, COINCIDENT)
+    else:
+        i, j, distance = _closest_pair_tree(positions_nc, frame, pbc)
+    if i < 0:
+        return None
+    if i == j:
+        return f"atom {name(atoms, i)} coincides with its own periodic image ({distance:.3f} Å); the cell is too short"
+    return f"atoms {name(atoms, i)} and {name(atoms, j)} coincide ({distance:.3f} Å apart); remove one of them"
+
+
+def _completed(cell: Floats, pbc: Flags) -> Floats:
+    """Replace the vectors of directions that are not periodic by unit vectors normal to the rest."""
+    from ase.geometry import complete_cell
+
+    kept = np.where(pbc[:, None], cell, 0.0)
+    full: Floats = complete_cell(kept)
+    return full
+
+
+@njit(cache=True)
+def _reach(pbc: Flags, inverse: Floats, cutoff: float) -> NDArray[np.int64]:
+    """Return by how many cells a sphere of the cutoff around wrapped fractional differences can reach."""
+    reach = np.zeros(3, np.int64)
+    for k in range(3):
+        if pbc[k]:
+            height = 1.0 / math.sqrt(inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2)
+            reach[k] = math.floor(0.5 + cutoff / height)
+    return reach
+
+
+@njit(cache=True)
+def _closest_pair(  # noqa: PLR0912 one scan
+    positions_nc: Floats, cell: Floats, pbc: Flags, cutoff: float
+) -> tuple[int, int, float]:
+    """Return the first pair closer than the cutoff and its distance, or -1: all pairs, exact images."""
+    inverse = invert(cell)
+    reach = _reach(pbc, inverse, cutoff)
+    count = len(positions_nc)
+    fractional = np.zeros((count, 3))
+    for i in range(count):
+        for x in range(3):
+            for k in range(3):
+                fractional[i, k] += positions_nc[i, x] * inverse[x, k]
+    height = np.empty(3)
+    for k in range(3):
+        height[k] = 1.0 / math.sqrt(inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2)
+    for i in range(count):
+        for j in range(i, count):
+            near = True
+            difference = np.zeros(3)
+            for k in range(3):
+                difference[k] = fractional[j, k] - fractional[i, k]
+                if pbc[k]:
+                    difference[k] -= np.round(difference[k])
+                if reach[k] == 0 and abs(difference[k]) * height[k] > cutoff:
+                    near = False
+                    break
+            if not near:
+                continue
+            for a in range(-reach[0], reach[0] + 1):
+                for b in range(-reach[1], reach[1] + 1):
+                    for c in range(-reach[2], reach[2] + 1):
+                        if i == j and a == 0 and b == 0 and c == 0:
+                            continue
+                        square = 0.0
+                        for x in range(3):
+                            step = (
+                                (difference[0] + a) * cell[0, x]
+                                + (difference[1] + b) * cell[1, x]
+                                + (difference[2] + c) * cell[2, x]
+                            )
+                            square += step * step
+                        if square < cutoff * cutoff:
+                            return i, j, math.sqrt(square)
+    return -1, -1, 0.0
+
+
+def _closest_pair_tree(positions_nc: Floats, cell: Floats, pbc: Flags) -> tuple[int, int, float]:
+    """Do the same for many atoms by a search tree over wrapped atoms and the copies of those near a face."""
+    from scipy.spatial import cKDTree
+
+    inverse = np.linalg.inv(cell)
+    fractional = positions_nc @ inverse
+    fractional[:, pbc] -= np.floor(fractional[:, pbc])
+    margin = COINCIDENT * np.linalg.norm(inverse, axis=0)
+    points, owners = fractional, np.arange(len(fractional))
+    for k in range(3):
+        if not pbc[k]:
+            continue
+        copies, names = [points], [owners]
+        for n in range(1, int(np.ceil(margin[k])) + 1):
+            for shift in (-n, n):
+                moved = points[:, k] + shift
+                near = (moved > -margin[k]) & (moved < 1 + margin[k])
+                shifted = points[near].copy()
+                shifted[:, k] += shift
+                copies.append(shifted)
+                names.append(owners[near])
+        points, owners = np.concatenate(copies), np.concatenate(names)
+    cartesian = points @ cell
+    home = cKDTree(cartesian[: len(positions_nc)])
+    pairs = home.sparse_distance_matrix(cKDTree(cartesian), COINCIDENT, output_type="ndarray")
+    pairs = pairs[pairs["i"] != pairs["j"]]
+    if not len(pairs):
+        return -1, -1, 0.0
+    best = pairs[np.argmin(pairs["v"])]
+    i, j = sorted((int(best["i"]), int(owners[best["j"]])))
+    return i, j, float(best["v"])

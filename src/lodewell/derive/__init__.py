@@ -1,0 +1,5 @@
+"""Crystals without labels in, a statistical potential out."""
+
+from lodewell._verb import make_callable
+
+make_callable(__name__, "pipeline")

@@ -1,0 +1,38 @@
+"""Energies of the known crystals under a finished table: what percentiles compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from lodewell.crystals.batch import Batch, Floats
+from lodewell.derive.checkpoint import Progress
+from lodewell.potentials.statistical import Known, Statistical
+from lodewell.workers import Workers
+
+_PART = 1000
+
+
+def known_energies(table: Statistical, progress: Progress, pool: Workers, tell: Callable[[str, int], None]) -> Known:
+    """Return the energy per atom of every crystal the table was made from."""
+    everything = progress.batch()
+    parts = [np.arange(k, min(k + _PART, len(everything))) for k in range(0, len(everything), _PART)]
+    energies = np.full(len(everything), np.nan, dtype=np.float32)
+    tasks = (everything.take(part) for part in parts)
+    for part, outcome in zip(parts, pool.map(partial(_energies, table=table), tasks), strict=True):
+        if outcome.value is not None:
+            energies[part] = outcome.value
+        tell("known energies", int(part[-1]) + 1)
+    names = sorted(set(progress.systems))
+    place = {name: k for k, name in enumerate(names)}
+    system_x = np.array([place[s] for s in progress.systems], dtype=np.int32)
+    good = np.isfinite(energies)
+    return Known(energies[good], system_x[good], tuple(names))
+
+
+def _energies(batch: Batch, table: Statistical) -> Floats:
+    """Return the energy per atom of each crystal, without the energy scale."""
+    e_n, _, _ = table.compute(batch, table.neighbours(batch))
+    return np.asarray(np.bincount(batch.crystal_n, e_n, len(batch)) / batch.count_b / table.energy_scale)

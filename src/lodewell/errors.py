@@ -1,0 +1,21 @@
+"""Everything lodewell refuses, and says so: what is wrong, where, and the cure."""
+
+
+class LodewellError(Exception):
+    """A refusal that a user can act on; the command line prints its message without a traceback."""
+
+
+class BadCrystal(LodewellError, ValueError):
+    """One crystal cannot be used (NaN positions, no volume, coincident atoms, partial occupancy ...)."""
+
+
+class BadFile(LodewellError, ValueError):
+    """A file cannot be read or written as what it claims to be."""
+
+
+class UnsupportedElement(BadCrystal):
+    """A potential has no curve or parameters for an element or a pair of elements."""
+
+
+class BadOption(LodewellError, ValueError):
+    """Options contradict each other or are out of range."""

@@ -1,0 +1,1 @@
+"""One file for each neighbour: other codes' formats and interfaces."""

@@ -1,0 +1,53 @@
+"""One door to the formats of other codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lodewell.errors import BadOption
+from lodewell.potentials.base import Potential
+from lodewell.potentials.store import load
+
+FORMATS = ("lammps", "gulp", "csv")
+
+
+def export(
+    potential: str | Path | Potential,
+    *,
+    to: str,
+    elements: str | Sequence[str] | None = None,
+    out: str | Path,
+    variant: str | None = None,
+    points: int | None = None,
+) -> list[Path]:
+    """Write a potential that is a sum over pairs for another code; return the files.
+
+    Args:
+        potential: a shipped name, a file, or the potential itself.
+        to: "lammps" (`pair_style table`), "gulp" (`spline` library) or "csv".
+        elements: such as "Li,P,O" or ["Li", "P", "O"]; None is all that it knows.
+        out: folder, made if it is not there.
+        variant: an anion class such as "oxide": its own curves where the table has them. Other codes cannot choose
+            them by crystal as lodewell does; None writes the curves of all crystals.
+        points: of each curve for LAMMPS; None is 50,000.
+
+    Raises:
+        UnsupportedElement: for an element without a curve, with the nearest alternative.
+        BadOption: for an unknown format, or a potential that is no sum over pairs.
+        BadFile: when there is no such potential, or the folder cannot be written.
+    """
+    model = potential if isinstance(potential, Potential) else load(potential)
+    if to == "lammps":
+        from lodewell.interop.lammps import POINTS, write_tables
+
+        return write_tables(model, elements, out, variant=variant, points=points or POINTS)
+    if to == "gulp":
+        from lodewell.interop.gulp import write_library
+
+        return write_library(model, elements, out, variant=variant)
+    if to == "csv":
+        from lodewell.interop.csv import write_curves
+
+        return write_curves(model, elements, out, variant=variant)
+    raise BadOption(f"there is no format '{to}': choose one of {', '.join(FORMATS)}")

@@ -1,0 +1,162 @@
+"""pymatgen's and the Materials Project's JSON, read and written without pymatgen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
+
+from lodewell.errors import BadCrystal
+
+KEPT = (
+    "formula_pretty",
+    "energy_above_hull",
+    "formation_energy_per_atom",
+    "energy_per_atom",
+    "e_above_hull",
+    "band_gap",
+    "theoretical",
+    "is_stable",
+    "deprecated",
+)
+IDENTIFIERS = ("material_id", "task_id", "mp_id", "id", "entry_id")
+FULLY = 1e-3  # occupancies are published with about three decimals
+
+
+def is_structure(document: Any) -> bool:
+    """Tell whether a JSON value is a Structure or Molecule of pymatgen."""
+    return isinstance(document, dict) and isinstance(document.get("sites"), list)
+
+
+def is_entry(document: Any) -> bool:
+    """Tell whether a JSON value is a document with a structure inside, as the Materials Project's API gives."""
+    return isinstance(document, dict) and any(
+        is_structure(document.get(key)) for key in ("structure", "final_structure")
+    )
+
+
+def from_entry(document: dict[str, Any]) -> Atoms:
+    """Turn an API document, its `structure` and identifiers, into atoms."""
+    structure = next(document[key] for key in ("structure", "final_structure") if is_structure(document.get(key)))
+    atoms = from_structure(structure)
+    for key in IDENTIFIERS:
+        if isinstance(document.get(key), str | int):
+            atoms.info["id"] = document[key]
+            break
+    for key in KEPT:
+        if isinstance(document.get(key), str | int | float | bool):
+            atoms.info[key] = document[key]
+    return atoms
+
+
+def _symbol(site: dict[str, Any], number: int) -> str:
+    species = site.get("species") or [{"element": site.get("label", ""), "occu": 1}]
+    name = str(site.get("label") or species[0].get("element"))
+    parts = [(str(s.get("element", "")), float(s.get("occu", 1))) for s in species]
+    if len(parts) != 1 or abs(parts[0][1] - 1) > FULLY:
+        text = ", ".join(f"{element} {occupancy:g}" for element, occupancy in parts)
+        raise BadCrystal(
+            f"site {number} ({name}) is partially occupied ({text}); choose an ordered approximant of the crystal"
+        )
+    element = parts[0][0]
+    bare = element.rstrip("+-0123456789.")
+    bare = {"D": "H", "T": "H"}.get(bare, bare)
+    if bare not in atomic_numbers or bare == "X":
+        raise BadCrystal(f"site {number} holds {element!r}, which is no element; replace or remove the site")
+    return bare
+
+
+def from_structure(document: dict[str, Any]) -> Atoms:
+    """Turn `Structure.as_dict()` or `Molecule.as_dict()` into atoms; raises `BadCrystal` for partial occupancy."""
+    sites = document["sites"]
+    symbols = [_symbol(site, i + 1) for i, site in enumerate(sites)]
+    lattice = document.get("lattice")
+    if lattice is None:
+        atoms = Atoms(symbols, positions=np.array([site["xyz"] for site in sites], float).reshape(-1, 3))
+    else:
+        cell = np.array(lattice["matrix"], float)
+        scaled = np.array([site["abc"] if "abc" in site else np.linalg.solve(cell.T, site["xyz"]) for site in sites])
+        pbc = lattice.get("pbc", (True, True, True))
+        atoms = Atoms(symbols, positions=scaled.reshape(-1, 3) @ cell, cell=cell, pbc=pbc)
+    _properties(atoms, document, sites)
+    return atoms
+
+
+def _properties(atoms: Atoms, document: dict[str, Any], sites: list[dict[str, Any]]) -> None:
+    """Keep selective dynamics, magnetic moments, and what the document says of itself."""
+    from ase.constraints import FixAtoms, FixCartesian
+
+    properties = [site.get("properties") or {} for site in sites]
+    moving = [p.get("selective_dynamics") for p in properties]
+    if sites and all(isinstance(m, list) and len(m) == 3 for m in moving):
+        fixed = ~np.array(moving, dtype=bool)
+        whole = np.flatnonzero(fixed.all(axis=1))
+        partly = np.flatnonzero(fixed.any(axis=1) & ~fixed.all(axis=1))
+        constraints: list[Any] = [FixAtoms(whole)] if len(whole) else []
+        atoms.set_constraint(constraints + [FixCartesian(int(i), mask=fixed[i]) for i in partly])
+    moments = [p.get("magmom") for p in properties]
+    if sites and all(isinstance(m, int | float) for m in moments):
+        atoms.set_initial_magnetic_moments(moments)
+    own = document.get("properties")
+    for key, value in (own if isinstance(own, dict) else {}).items():
+        if isinstance(value, str | int | float | bool):
+            atoms.info[key] = value
+
+
+def to_structure(atoms: Atoms) -> dict[str, Any]:
+    """Turn a crystal into what `Structure.from_dict` reads (`Molecule.from_dict` when nothing is periodic)."""
+    plain = plain_info(atoms)
+    symbols = atoms.get_chemical_symbols()
+    if not atoms.pbc.any() and not atoms.cell.array.any():
+        return {
+            "@module": "pymatgen.core.structure",
+            "@class": "Molecule",
+            "charge": 0,
+            "spin_multiplicity": None,
+            "sites": [
+                {"name": s, "species": [{"element": s, "occu": 1}], "xyz": xyz, "properties": {}, "label": s}
+                for s, xyz in zip(symbols, atoms.positions.tolist(), strict=True)
+            ],
+            "properties": plain,
+        }
+    cell = atoms.cell.complete().array
+    scaled = np.linalg.solve(cell.T, atoms.positions.T).T
+    sites = [
+        {"species": [{"element": s, "occu": 1}], "abc": abc, "properties": {}, "label": s, "xyz": xyz}
+        for s, abc, xyz in zip(symbols, scaled.tolist(), atoms.positions.tolist(), strict=True)
+    ]
+    return {
+        "@module": "pymatgen.core.structure",
+        "@class": "Structure",
+        "charge": 0,
+        "lattice": {"matrix": cell.tolist(), "pbc": [bool(p) for p in atoms.pbc]},
+        "properties": plain,
+        "sites": sites,
+    }
+
+
+def to_entry(atoms: Atoms) -> dict[str, Any]:
+    """Turn a crystal into a document with `material_id` (where `info` has an id) and `structure`."""
+    identifier = {"material_id": str(atoms.info["id"])} if "id" in atoms.info else {}
+    return identifier | {"structure": to_structure(atoms)}
+
+
+def plain_info(atoms: Atoms) -> dict[str, Any]:
+    """Return the entries of `info` that JSON can hold: text, numbers, truth values and arrays of numbers."""
+    out: dict[str, Any] = {}
+    for key, given in atoms.info.items():
+        value = given.tolist() if isinstance(given, np.ndarray | np.generic) else given
+        text = isinstance(value, str)
+        number = isinstance(value, bool | int | float | list) and _finite(value)
+        if text or number:
+            out[str(key)] = value
+    return out
+
+
+def _finite(value: Any) -> bool:
+    try:
+        return bool(np.isfinite(np.array(value, dtype=float)).all())
+    except (ValueError, TypeError):
+        return False

@@ -1,0 +1,1 @@
+"""A potential or a crystal held against data and physics."""

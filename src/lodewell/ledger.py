@@ -1,0 +1,110 @@
+"""What a long run has finished, in one SQLite file, so that it can go on after an interruption.
+
+Work is cut in chunks; each has a key that says what went in. A chunk is written whole or not at all, and a run that
+starts again skips those whose key is there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lodewell.errors import BadFile
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS chunks (key TEXT PRIMARY KEY, failed INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS items (
+    key TEXT NOT NULL, place INTEGER NOT NULL, text TEXT NOT NULL, data BLOB, extra BLOB, PRIMARY KEY (key, place)
+) WITHOUT ROWID;
+"""
+
+Item = tuple[str, bytes | None, bytes | None]  # a line of text, and up to two pieces of data
+
+
+class Ledger:
+    """The chunks of a run and their items; use it in a `with` statement.
+
+    Raises:
+        BadFile: when the file cannot be written or is no ledger, with the cure.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        with self._clear():
+            self._database = sqlite3.connect(self.path)
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.executescript(_TABLES)
+            self._database.execute("PRAGMA user_version = 1")
+            self._database.commit()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._database.close()
+
+    def has(self, key: str) -> bool:
+        """Tell whether a chunk is finished; one that was given up counts as not."""
+        with self._clear():
+            return (
+                self._database.execute("SELECT 1 FROM chunks WHERE key = ? AND failed = 0", (key,)).fetchone()
+                is not None
+            )
+
+    def put(self, key: str, items: Iterable[Item], failed: bool = False) -> None:
+        """Write a chunk, whole or not at all; a `failed` one is there to be read, and done again by the next run."""
+        rows = [(key, place, *item) for place, item in enumerate(items)]
+        with self._clear(), self._database as database:
+            database.execute("DELETE FROM items WHERE key = ?", (key,))
+            database.executemany("INSERT INTO items VALUES (?, ?, ?, ?, ?)", rows)
+            database.execute("INSERT OR REPLACE INTO chunks VALUES (?, ?)", (key, int(failed)))
+
+    def texts(self, key: str) -> list[str]:
+        """Return the text of each item of a chunk."""
+        with self._clear():
+            found = self._database.execute("SELECT text FROM items WHERE key = ? ORDER BY place", (key,))
+            return [text for (text,) in found]
+
+    def data(self, key: str, extra: bool = False) -> Iterator[bytes | None]:
+        """Yield the data, or the extra data, of each item of a chunk."""
+        column = "extra" if extra else "data"
+        with self._clear():
+            found = self._database.execute(f"SELECT {column} FROM items WHERE key = ? ORDER BY place", (key,))
+            for (piece,) in found:
+                yield piece
+
+    def piece(self, key: str, place: int) -> bytes | None:
+        """Return the data of one item."""
+        with self._clear():
+            found = self._database.execute(
+                "SELECT data FROM items WHERE key = ? AND place = ?", (key, place)
+            ).fetchone()
+        return None if found is None else found[0]
+
+    def keep_only(self, keys: Sequence[str]) -> None:
+        """Forget all other chunks: those of earlier inputs and options."""
+        with self._clear(), self._database as database:
+            database.execute("CREATE TEMP TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY)")
+            database.execute("DELETE FROM kept")
+            database.executemany("INSERT OR IGNORE INTO kept VALUES (?)", [(key,) for key in keys])
+            database.execute("DELETE FROM items WHERE key NOT IN (SELECT key FROM kept)")
+            database.execute("DELETE FROM chunks WHERE key NOT IN (SELECT key FROM kept)")
+
+    @contextmanager
+    def _clear(self) -> Iterator[None]:
+        """Say what went wrong, and the cure."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            cure = "choose another folder with --out"
+            if "full" in str(error):
+                cure = "free some space, or choose another folder with --out"
+            elif "not a database" in str(error) or "malformed" in str(error):
+                cure = "it is damaged: delete it, and the run starts afresh"
+            elif "locked" in str(error):
+                cure = "another run is writing there: wait for it, or choose another folder with --out"
+            raise BadFile(f"{self.path}: cannot be written ({error}): {cure}") from error

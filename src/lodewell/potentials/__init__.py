@@ -1,0 +1,1 @@
+"""What comes out: potentials, all behind one contract."""

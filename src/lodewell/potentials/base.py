@@ -1,0 +1,178 @@
+"""The contract that every family of potentials keeps, and what it gives in return.
+
+A family says what its `cutoff` and `species` are and turns a packed batch and its neighbours into numbers:
+
+| `compute` returns | shape | unit |
+|---|---|---|
+| energy of each atom | (N,) | eV |
+| force on each atom | (N, 3) | eV/Å |
+| virial of each crystal, Σ r ⊗ f = -dE/dstrain | (B, 3, 3) | eV |
+
+Everything else (totals, stress, results, ASE, sums, scaling, storage) is made here from that one call.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+
+from lodewell.crystals.batch import Batch, Floats
+from lodewell.crystals.neighbours import NO_PLACE, Neighbours
+from lodewell.errors import BadCrystal, UnsupportedElement
+
+if TYPE_CHECKING:
+    from lodewell.interop.ase import LodewellCalculator
+    from lodewell.potentials.sum import Sum
+
+# From this size on, atoms are visited in the order of their place in space: their neighbours then share cache lines.
+_SORT_FROM = 20_000
+
+
+@dataclass(frozen=True)
+class Result:
+    """Energy, forces and stress of one crystal.
+
+    | field | shape | unit |
+    |---|---|---|
+    | `energy` | | eV |
+    | `energies_n` | (N,) | eV |
+    | `forces_nc` | (N, 3) | eV/Å |
+    | `virial_cc` | (3, 3) | eV, -dE/dstrain |
+    | `stress_cc` | (3, 3) | eV/Å^3, positive under tension; None without a volume |
+    """
+
+    energy: float
+    energies_n: Floats
+    forces_nc: Floats
+    virial_cc: Floats
+    stress_cc: Floats | None
+
+
+class Potential(ABC):
+    """A potential: subclass it, set `cutoff`, write `compute`; `check_potential` tells whether the laws hold.
+
+    Attributes:
+        kind: name of the family in files and tables.
+        cutoff: beyond this distance in Å two atoms do not see each other.
+        species: atomic numbers it knows, or None for all.
+        half_list: whether `compute` wants each pair once (pair families) or at both atoms.
+        calibrated: whether its energies are true eV; a statistical table that was never fitted to energies is not,
+            and refuses whatever needs real units, such as a pressure.
+    """
+
+    kind: ClassVar[str]
+    half_list: bool = False
+    cutoff: float
+    species: frozenset[int] | None = None
+    calibrated: bool = True
+
+    @abstractmethod
+    def compute(self, batch: Batch, neighbours: Neighbours) -> tuple[Floats, Floats, Floats]:
+        """Return energies (N,), forces (N, 3) and virials (B, 3, 3); `neighbours` may hold pairs beyond the cutoff."""
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what a file must hold: JSON-like metadata, and arrays by name."""
+        raise BadCrystal(f"{type(self).__name__} potentials cannot be stored: they define no state()")
+
+    @classmethod
+    def from_state(cls, meta: dict[str, Any], arrays: dict[str, Any]) -> Potential:
+        """Make the potential again from what `state` returned."""
+        raise BadCrystal(f"{cls.__name__} potentials cannot be loaded: they define no from_state()")
+
+    def unsupported(self, species_n: Any) -> str | None:
+        """Say why atoms of these atomic numbers cannot be computed, or None if they can."""
+        if self.species is None:
+            return None
+        missing = sorted(set(np.unique(species_n).tolist()) - self.species)
+        if not missing:
+            return None
+        names = ", ".join(chemical_symbols[z] for z in missing)
+        return f"this potential has no curve for {names}{self._alternatives(missing)}"
+
+    def _alternatives(self, missing: list[int]) -> str:
+        return ""
+
+    def neighbours(self, batch: Batch, skin: float = 0.0) -> Neighbours:
+        """Find the pairs this potential needs."""
+        return Neighbours.build(batch, self.cutoff, skin, self.half_list)
+
+    def evaluate(self, crystals: Atoms | Sequence[Atoms]) -> list[Result]:
+        """Compute energy, forces and stress of one crystal or of many.
+
+        Raises:
+            UnsupportedElement: when an element has no parameters, naming the crystal.
+            BadCrystal: when positions or cell are not finite, or a periodic cell has no volume.
+        """
+        atoms = [crystals] if isinstance(crystals, Atoms) else list(crystals)
+        for k, a in enumerate(atoms):
+            if why := self.unsupported(a.numbers):
+                raise UnsupportedElement(f"crystal {k} ({a.get_chemical_formula()}): {why}")
+        return self.evaluate_batch(Batch.from_atoms(atoms))
+
+    def evaluate_batch(self, batch: Batch) -> list[Result]:
+        """Compute energy, forces and stress of every crystal of a packed batch."""
+        order = spatial_order(batch) if batch.count_b.max(initial=0) >= _SORT_FROM else None
+        work = batch if order is None else batch.permuted(order)
+        neighbours = self.neighbours(work)
+        for b in np.flatnonzero(neighbours.no_place_b):
+            formula = Atoms(batch.species_n[batch.slices[b]]).get_chemical_formula()
+            raise BadCrystal(f"crystal {b} ({formula}): {NO_PLACE}")
+        e_n, f_nc, virial_bcc = self.compute(work, neighbours)
+        if order is not None:
+            unsorted_e, unsorted_f = np.empty_like(e_n), np.empty_like(f_nc)
+            unsorted_e[order], unsorted_f[order] = e_n, f_nc
+            e_n, f_nc = unsorted_e, unsorted_f
+        return [
+            Result(
+                energy=float(e_n[s].sum()),
+                energies_n=e_n[s],
+                forces_nc=f_nc[s],
+                virial_cc=virial,
+                stress_cc=-virial / volume if volume > 0 else None,
+            )
+            for s, virial, volume in zip(batch.slices, virial_bcc, batch.volume_b, strict=True)
+        ]
+
+    def calculator(self, skin: float = 0.5) -> LodewellCalculator:
+        """Return an ASE calculator of this potential, for ASE itself and everything that drives it."""
+        from lodewell.interop.ase import LodewellCalculator
+
+        return LodewellCalculator(self, skin=skin)
+
+    def save(self, path: str | Path, **about: Any) -> Path:
+        """Write one self-describing file; `about` joins its metadata (data, licence, how it was made)."""
+        from lodewell.potentials.store import save
+
+        return save(self, path, **about)
+
+    def __add__(self, other: Potential) -> Sum:
+        from lodewell.potentials.sum import Sum
+
+        return Sum([(1.0, self), (1.0, other)])
+
+    def __mul__(self, factor: float) -> Sum:
+        from lodewell.potentials.sum import Sum
+
+        return Sum([(float(factor), self)])
+
+    __rmul__ = __mul__
+
+    def __sub__(self, other: Potential) -> Sum:
+        return self + (-1.0) * other
+
+
+def spatial_order(batch: Batch) -> Any:
+    """Return an order of the atoms, within each crystal, in which neighbours in space are near in memory; (N,)."""
+    inverse = np.linalg.pinv(batch.cell_bcc)[batch.crystal_n]
+    fractional = np.einsum("nc,nck->nk", batch.positions_nc, inverse)
+    fractional -= np.floor(fractional) * batch.pbc_bc[batch.crystal_n]
+    edge = np.linalg.norm(batch.cell_bcc, axis=2)[batch.crystal_n]
+    block_nk = np.floor(fractional * edge / 6.0).astype(np.int64)
+    return np.lexsort((fractional[:, 2], block_nk[:, 2], block_nk[:, 1], block_nk[:, 0], batch.crystal_n))

@@ -1,0 +1,70 @@
+"""Sums of potentials with factors: ``a + b``, ``0.5 * a``, ``a - b``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lodewell.crystals.batch import Batch, Floats
+from lodewell.crystals.neighbours import Neighbours
+from lodewell.potentials.base import Potential
+
+
+class Sum(Potential):
+    """Σ factor · potential. The cutoff is the longest; only species that every term knows are known."""
+
+    kind: ClassVar[str] = "sum"
+
+    def __init__(self, terms: Sequence[tuple[float, Potential]]) -> None:
+        flat: list[tuple[float, Potential]] = []
+        for factor, term in terms:
+            flat += [(factor * f, t) for f, t in term.terms] if isinstance(term, Sum) else [(factor, term)]
+        self.terms: list[tuple[float, Potential]] = flat
+        self.cutoff = max(t.cutoff for _, t in flat)
+        known = [t.species for _, t in flat if t.species is not None]
+        self.species = frozenset.intersection(*known) if known else None
+        self.calibrated = all(t.calibrated for _, t in flat)
+        # A list holding each pair once serves only families that ask for it; pair families accept both.
+        self.half_list = all(t.half_list for _, t in flat)
+
+    def compute(self, batch: Batch, neighbours: Neighbours) -> tuple[Floats, Floats, Floats]:
+        """Add the terms, each on the shared neighbour list."""
+        energies = np.zeros(len(batch.species_n))
+        forces = np.zeros((len(batch.species_n), 3))
+        virials = np.zeros((len(batch), 3, 3))
+        for factor, term in self.terms:
+            e_n, f_nc, virial_bcc = term.compute(batch, neighbours)
+            energies += factor * e_n
+            forces += factor * f_nc
+            virials += factor * virial_bcc
+        return energies, forces, virials
+
+    def unsupported(self, species_n: Any) -> str | None:
+        """Say which term lacks which element."""
+        for _, term in self.terms:
+            if why := term.unsupported(species_n):
+                return f"{term.kind}: {why}"
+        return None
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Hold the state of every term, numbered."""
+        meta: dict[str, Any] = {"terms": []}
+        arrays: dict[str, Any] = {}
+        for k, (factor, term) in enumerate(self.terms):
+            term_meta, term_arrays = term.state()
+            meta["terms"].append({"factor": factor, "kind": term.kind, "meta": term_meta})
+            arrays |= {f"{k}.{name}": value for name, value in term_arrays.items()}
+        return meta, arrays
+
+    @classmethod
+    def from_state(cls, meta: dict[str, Any], arrays: dict[str, Any]) -> Sum:
+        """Make every term again."""
+        from lodewell.potentials.store import family
+
+        terms = []
+        for k, entry in enumerate(meta["terms"]):
+            own = {name.split(".", 1)[1]: value for name, value in arrays.items() if name.startswith(f"{k}.")}
+            terms.append((entry["factor"], family(entry["kind"]).from_state(entry["meta"], own)))
+        return cls(terms)

@@ -1,0 +1,67 @@
+"""What becomes of a crystal that was given to be relaxed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+# The keys of a row of `lodewell relax --json`, in this order.
+ROW = (
+    "file", "frame", "id", "formula", "status", "message", "steps", "energy_per_atom", "percentile", "max_force",
+    "volume_per_atom", "rank",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxed:
+    """One crystal after relaxing, or the reason why there is none. No number is ever NaN: None stands for unknown.
+
+    Attributes:
+        file: where it came from; None for crystals given in memory.
+        frame: its number in that file, or in the list that was given.
+        id: `info["id"]` of the crystal, if it has one.
+        formula: its composition, such as "Li3O4P".
+        status: "converged", "max steps", "exploded" (`atoms` is the last sane geometry), "unsupported" or "bad input".
+        message: why, when the status is not "converged"; else empty.
+        steps: evaluations of the potential after the first.
+        energy_per_atom: eV, the work of a pressure not included.
+        percentile: share of known crystals of the same chemistry that lie lower, for potentials that know crystals.
+        max_force: largest force left on any atom, eV/Å.
+        volume_per_atom: Å^3; None for molecules, slabs and chains.
+        rank: 1 for the lowest energy (under pressure: enthalpy) per atom of all that ended sanely; duplicates share it.
+        duplicate_of: position in the results of the better crystal that this one equals, if any.
+        start_energy_per_atom: eV, of the crystal as it was given.
+        start_volume_per_atom: Å^3, likewise.
+        atoms: the relaxed crystal with its `info`, arrays and constraints, and its energy in `info["energy"]`.
+        trajectory: the crystal at every step, where asked for.
+    """
+
+    file: str | None
+    frame: int
+    id: str | None
+    formula: str | None
+    status: str
+    message: str = ""
+    steps: int | None = None
+    energy_per_atom: float | None = None
+    percentile: float | None = None
+    max_force: float | None = None
+    volume_per_atom: float | None = None
+    rank: int | None = None
+    duplicate_of: int | None = None
+    start_energy_per_atom: float | None = None
+    start_volume_per_atom: float | None = None
+    atoms: Atoms | None = field(default=None, repr=False)
+    trajectory: tuple[Atoms, ...] | None = field(default=None, repr=False)
+
+    def row(self) -> dict[str, Any]:
+        """Return the row of `lodewell relax --json`."""
+        return {key: getattr(self, key) for key in ROW}
+
+    @property
+    def sane(self) -> bool:
+        """Whether there is a relaxed geometry to be used: converged, or stopped on the way."""
+        return self.status in ("converged", "max steps")

@@ -1,0 +1,126 @@
+"""`lodewell.relax`: crystals from memory or files, one potential, any number of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ase import Atoms
+
+from lodewell.crystals.read import Chunk, Record, chunks
+from lodewell.errors import BadOption
+from lodewell.interop.ase import FromCalculator
+from lodewell.potentials.base import Potential
+from lodewell.potentials.store import load
+from lodewell.relax.chunk import refused, relax_chunk
+from lodewell.relax.options import RelaxOptions
+from lodewell.relax.rank import Comparison, ranked
+from lodewell.relax.result import Relaxed
+from lodewell.workers import open_workers
+
+Crystals: TypeAlias = Atoms | str | Path | Sequence[Atoms] | Sequence[str | Path]
+AnyPotential: TypeAlias = Potential | str | Path | Any
+
+_CRYSTALS_A_TASK = 400
+
+
+def relax(
+    crystals: Crystals,
+    potential: AnyPotential = "spp",
+    *,
+    workers: int | None = 1,
+    cluster: str | None = None,
+    duplicates: bool = True,
+    **options: Any,
+) -> list[Relaxed]:
+    """Relax crystals, and rank them by energy per atom.
+
+    Args:
+        crystals: one `Atoms`, a list of them, or paths of files and folders.
+        potential: an object, the name of one that is shipped, the path of a file, or any ASE calculator.
+        workers: processes, 1 for this one, None for every core.
+        cluster: as in `lodewell.workers.open_workers`.
+        duplicates: mark equal crystals.
+        options: the fields of `RelaxOptions`.
+
+    Returns:
+        One `Relaxed` a crystal, in input order; bad ones carry the reason instead of a geometry.
+
+    Raises:
+        BadOption: when options contradict each other or the potential.
+        BadFile: when a path or the potential is not there.
+    """
+    settings = RelaxOptions(**options)
+    engine = as_potential(potential)
+    check_pressure(engine, settings)
+    work = partial(relax_task, potential=engine, options=settings)
+    results: list[Relaxed] = []
+    with open_workers(workers, cluster) as pool:
+        for outcome in pool.map(work, _tasks(crystals)):
+            if outcome.value is not None:
+                results += outcome.value
+            else:
+                results += lost(outcome.task, outcome.error or "the worker failed")
+    return ranked(results, settings.pressure, Comparison(lambda k: _atoms(results[k])) if duplicates else None)
+
+
+def _atoms(result: Relaxed) -> Atoms:
+    assert result.atoms is not None
+    return result.atoms
+
+
+def as_potential(given: AnyPotential) -> Potential:
+    """Return a potential from an object, a name, a path, or an ASE calculator.
+
+    Raises:
+        BadOption: for anything else.
+        BadFile: when there is no such name or file.
+    """
+    if isinstance(given, Potential):
+        return given
+    if isinstance(given, str | Path):
+        return load(given)
+    if hasattr(given, "get_property"):
+        return FromCalculator(given)
+    raise BadOption(
+        f"{type(given).__name__} is no potential: give a lodewell potential, its name or file, or an ASE calculator"
+    )
+
+
+def check_pressure(potential: Potential, options: RelaxOptions) -> None:
+    """Refuse a pressure where energies have no true unit."""
+    if options.pressure and not potential.calibrated:
+        raise BadOption(
+            "this potential was never fitted to energies, so a pressure in GPa means nothing to it: leave the pressure "
+            "out, use a calibrated table such as spp, or give it a unit with potential.in_eV(scale)"
+        )
+
+
+def relax_task(task: Chunk | list[Record], potential: Potential, options: RelaxOptions) -> list[Relaxed]:
+    """Read what must be read, and relax it (runs in the workers)."""
+    return relax_chunk(task.read() if isinstance(task, Chunk) else task, potential, options)
+
+
+def lost(task: Chunk | list[Record], why: str) -> list[Relaxed]:
+    """Return the results of a chunk whose worker failed: every crystal is reported with the reason."""
+    return [refused(record, "bad input", why) for record in (task.read() if isinstance(task, Chunk) else task)]
+
+
+def _tasks(crystals: Crystals) -> Iterator[Chunk | list[Record]]:
+    if isinstance(crystals, Atoms):
+        crystals = [crystals]
+    if isinstance(crystals, str | Path):
+        yield from chunks(crystals, _CRYSTALS_A_TASK)
+        return
+    given = list(crystals)
+    if given and all(isinstance(c, str | Path) for c in given):
+        yield from chunks(given, _CRYSTALS_A_TASK)
+        return
+    for k, crystal in enumerate(given):
+        if not isinstance(crystal, Atoms):
+            raise BadOption(f"crystal {k} is a {type(crystal).__name__}: give ase.Atoms, or paths alone")
+    for first in range(0, len(given), _CRYSTALS_A_TASK):
+        some = given[first : first + _CRYSTALS_A_TASK]
+        yield [Record("", first + k, crystal, None) for k, crystal in enumerate(some)]
