@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from lodewell.errors import BadOption
+from lodewell.interrupts import Interrupts
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -96,16 +97,27 @@ class InProcess(Workers):
 
     n = 1
 
+    def __init__(self) -> None:
+        self._interrupts = Interrupts()
+
     def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[Outcome[T, R]]:
         """Yield each outcome as soon as it is asked for."""
         for index, task in enumerate(tasks):
             value, error, trace = attempt(function, task)
+            self._interrupts.check()
             if trace:
                 logger.debug("task %d failed:\n%s", index, trace)
             yield Outcome(index, task, value, error)
 
     def close(self) -> None:
         """Do nothing: there is nothing to free."""
+
+    def __enter__(self) -> Self:
+        self._interrupts.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._interrupts.__exit__(kind, error, tb)
 
 
 Reply = tuple[Any, str | None, str | None]  # value, error in one line, traceback for the log

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -29,6 +26,7 @@ from lodewell.derive.options import DeriveOptions
 from lodewell.derive.tables import build
 from lodewell.errors import BadFile
 from lodewell.files import check_writable
+from lodewell.interrupts import uninterrupted
 from lodewell.potentials.statistical import BIN, Statistical, table_points
 from lodewell.workers import Workers, open_workers
 
@@ -136,22 +134,6 @@ def _mine_all(
             checkpoint.save(progress, _partial(out))
         raise
     return progress
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back until the block is done; elsewhere than in the main thread no signal arrives anyway."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    held: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if held:
-        signal.raise_signal(signal.SIGINT)
 
 
 def _are_paths(crystals: Any) -> bool:

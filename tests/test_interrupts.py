@@ -1,0 +1,48 @@
+"""Ctrl-C is neither lost nor ill-timed."""
+
+import signal
+from contextlib import suppress
+
+import pytest
+
+from lodewell.interrupts import Interrupts, uninterrupted
+from lodewell.workers import open_workers
+
+
+def ctrl_c_that_is_swallowed(task):
+    with suppress(KeyboardInterrupt):  # as numba does when a signal arrives while a kernel loads its environment
+        signal.raise_signal(signal.SIGINT)
+    return task
+
+
+def test_a_swallowed_interrupt_is_raised_at_the_next_check():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
+        ctrl_c_that_is_swallowed(1)
+        interrupts.check()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_swallowed_interrupt_is_raised_at_the_end():
+    with pytest.raises(KeyboardInterrupt), Interrupts():
+        ctrl_c_that_is_swallowed(1)
+
+
+def test_nothing_is_raised_without_an_interrupt():
+    with Interrupts() as interrupts:
+        interrupts.check()
+
+
+def test_work_in_process_stops_after_a_swallowed_interrupt():
+    done = []
+    with pytest.raises(KeyboardInterrupt), open_workers(1) as pool:
+        done.extend(outcome.value for outcome in pool.map(ctrl_c_that_is_swallowed, range(5)))
+    assert done == []
+
+
+def test_uninterrupted_raises_only_afterwards():
+    done = []
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+        done.append(1)
+    assert done == [1]
