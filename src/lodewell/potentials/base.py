@@ -25,7 +25,7 @@ from ase.data import chemical_symbols
 
 from lodewell.crystals.batch import Batch, Floats
 from lodewell.crystals.neighbours import NO_PLACE, Neighbours
-from lodewell.errors import BadCrystal, UnsupportedElement
+from lodewell.errors import BadCrystal, BadOption, UnsupportedElement
 
 if TYPE_CHECKING:
     from lodewell.interop.ase import LodewellCalculator
@@ -53,6 +53,24 @@ class Result:
     forces_nc: Floats
     virial_cc: Floats
     stress_cc: Floats | None
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """What a potential fitted to data knows of its own error on one crystal: one standard deviation each.
+
+    | field | shape | unit |
+    |---|---|---|
+    | `energy` | | eV, of the total energy |
+    | `forces_nc` | (N, 3) | eV/Å |
+    | `stress_cc` | (3, 3) | eV/Å^3; None without a volume |
+    | `grade_n` | (N,) | extrapolation grade of each atom: above 1 it is unlike every atom of the training data |
+    """
+
+    energy: float
+    forces_nc: Floats
+    stress_cc: Floats | None
+    grade_n: Floats
 
 
 class Potential(ABC):
@@ -139,6 +157,19 @@ class Potential(ABC):
             )
             for s, virial, volume in zip(batch.slices, virial_bcc, batch.volume_b, strict=True)
         ]
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether `uncertainty` can be asked for."""
+        return type(self).uncertainty is not Potential.uncertainty
+
+    def uncertainty(self, crystals: Atoms | Sequence[Atoms]) -> list[Uncertainty]:
+        """Return the standard deviations of energy, forces and stress, and the extrapolation grade of each atom.
+
+        Raises:
+            BadOption: when the potential knows nothing of its errors.
+        """
+        raise BadOption(f"a {self.kind} potential does not know its own errors: fit one that does, such as uf")
 
     def calculator(self, skin: float = 0.5) -> LodewellCalculator:
         """Return an ASE calculator of this potential, for ASE itself and everything that drives it."""
