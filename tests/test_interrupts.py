@@ -9,6 +9,14 @@ from lodewell.interrupts import Interrupts, uninterrupted
 from lodewell.workers import open_workers
 
 
+@pytest.fixture(autouse=True)
+def hearing_ctrl_c():
+    """A shell that starts jobs in the background lets them ignore Ctrl-C; not here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def ctrl_c_that_is_swallowed(task):
     with suppress(KeyboardInterrupt):  # as numba does when a signal arrives while a kernel loads its environment
         signal.raise_signal(signal.SIGINT)
