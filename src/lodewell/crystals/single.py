@@ -96,7 +96,7 @@ def _cell(raw: bytes) -> Iterator[Outcome]:
     yield castep.from_cell(decode(raw))
 
 
-class _NamedText(io.StringIO):
+class NamedText(io.StringIO):
     """ASE asks some streams for their file's name, to look beside it."""
 
     name = "no such folder/OUTCAR"
@@ -109,16 +109,16 @@ def _through_ase(form: str) -> Callable[[bytes], Iterator[Outcome]]:
         from ase.io import read as ase_read
 
         text = decode(raw)
-        atoms = ase_read(io.BytesIO(raw) if form == "vasprun" else _NamedText(text), format=ase_name, index=-1)
+        atoms = ase_read(io.BytesIO(raw) if form == "vasprun" else NamedText(text), format=ase_name, index=-1)
         if not isinstance(atoms, Atoms):
             raise BadCrystal("it holds no finished step")
-        _freeze(atoms)
+        freeze(atoms)
         yield atoms
 
     return read
 
 
-def _freeze(atoms: Atoms) -> None:
+def freeze(atoms: Atoms) -> None:
     """Keep the numbers of a calculation and let its machinery go, which other processes need not have."""
     from ase.calculators.calculator import all_properties
     from ase.calculators.singlepoint import SinglePointCalculator
