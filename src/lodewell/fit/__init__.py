@@ -1,0 +1,1 @@
+"""Crystals with energies, forces and stresses in, a potential out."""
