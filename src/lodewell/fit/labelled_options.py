@@ -1,4 +1,4 @@
-"""Options that every family of fitted potentials shares: the one source of flags, YAML keys, defaults, documentation."""
+"""Options that every fitted family shares: the one source of flags, YAML keys, defaults and documentation."""
 
 from __future__ import annotations
 
