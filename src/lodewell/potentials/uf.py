@@ -1,0 +1,275 @@
+"""Ultra-fast potentials: one-, two- and three-body energies in cubic B-splines (Xie, Rupp & Hennig, 2023).
+
+E = Σ_i V1(Z_i) + Σ_{i<j} V2(r_ij) + Σ_i Σ_{j<k} V3(r_ij, r_ik, r_jk), npj Comput. Mater. 9, 162, eqs. 1 to 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from ase.data import atomic_numbers, chemical_symbols
+
+from lodewell.crystals.batch import Batch, Floats, Ints
+from lodewell.crystals.neighbours import Neighbours
+from lodewell.errors import BadOption
+from lodewell.potentials._uf_sums import sum_uf
+from lodewell.potentials.base import Potential
+from lodewell.potentials.bspline import Axis
+
+Pair = tuple[int, int]
+Triple = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Spline2:
+    """A curve: `coefficients_m` (size of the axis,) in eV. Below the axis it goes on with its slope there."""
+
+    axis: Axis
+    coefficients_m: Floats
+
+    def __call__(self, r: Floats, derivative: int = 0) -> Floats:
+        """Return the curve, or a derivative of it, at distances of any shape: eV, eV/Å, ..."""
+        r = np.asarray(r, dtype=float)
+        inside = np.maximum(r, self.axis.low).ravel()
+        value = self.axis.design(inside, derivative) @ self.coefficients_m
+        if derivative < 2:
+            slope = self.axis.design(inside, 1) @ self.coefficients_m
+            value = value + (r.ravel() - inside) * slope if derivative == 0 else slope
+        return np.asarray(value.reshape(r.shape))
+
+
+@dataclass(frozen=True)
+class Spline3:
+    """A three-body function V3(r_ij, r_ik, r_jk) of the central atom i: coefficients (sizes of the three axes) in eV.
+
+    It is zero where a distance lies off its axis.
+    """
+
+    axes: tuple[Axis, Axis, Axis]
+    coefficients_xyz: Floats
+
+    def __call__(self, r_ij: Floats, r_ik: Floats, r_jk: Floats) -> Floats:
+        """Return the function at distances of one common shape, eV."""
+        shape = np.broadcast_shapes(np.shape(r_ij), np.shape(r_ik), np.shape(r_jk))
+        x, y, z = (
+            axis.design(np.broadcast_to(r, shape).ravel())
+            for axis, r in zip(self.axes, (r_ij, r_ik, r_jk), strict=True)
+        )
+        value = np.einsum("mx,my,mz,xyz->m", x, y, z, self.coefficients_xyz, optimize=True)
+        return np.asarray(value.reshape(shape))
+
+
+class UF(Potential):
+    """A potential of B-splines; `lodewell.fit_uf` makes one from labelled crystals.
+
+    Args:
+        energies: energy of a lone atom by atomic number, eV.
+        pairs: curve by two atomic numbers, the smaller first; pairs that are missing do not interact.
+        triples: function by the atomic numbers of the central atom and of the two others, the smaller first; with two
+            equal ones it must be symmetric in its first two distances.
+    """
+
+    kind = "uf"
+
+    def __init__(
+        self,
+        energies: Mapping[int, float],
+        pairs: Mapping[Pair, Spline2],
+        triples: Mapping[Triple, Spline3] | None = None,
+    ) -> None:
+        self.energies = dict(energies)
+        self.pairs = dict(pairs)
+        self.triples = dict(triples or {})
+        self.species = frozenset(self.energies)
+        _check(self)
+        ends = [s.axis.high for s in self.pairs.values()]
+        ends += [axis.high for s in self.triples.values() for axis in s.axes[:2]]
+        self.cutoff = max(ends, default=0.0)
+
+    @cached_property
+    def _flat(self) -> Flat:
+        return Flat.of(self)
+
+    def compute(self, batch: Batch, neighbours: Neighbours) -> tuple[Floats, Floats, Floats]:
+        """Sum pairs and triples in one compiled loop."""
+        n, f = neighbours, self._flat
+        energies, forces, virials = sum_uf(
+            batch.positions_nc, batch.cell_bcc, batch.first_b, f.type_z[batch.species_n],
+            n.first_n, n.last_n, n.j_p, n.image_p, n.wraps_nc, n.reach_bc, self.cutoff, *f.arrays,
+        )  # fmt: skip
+        return energies, forces, virials
+
+    def curve(self, pair: str, r: Floats) -> tuple[Floats, Floats]:
+        """Return the two-body energy (eV) and its slope (eV/Å) of a pair such as "Si-Ge"."""
+        a, b = sorted(atomic_numbers[s] for s in pair.split("-"))
+        if (a, b) not in self.pairs:
+            raise BadOption(f"this potential has no curve {pair}: it knows {', '.join(map(name, self.pairs))}")
+        return self.pairs[a, b](r), self.pairs[a, b](r, 1)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Hold knots and coefficients of every spline."""
+        arrays: dict[str, Any] = {}
+        for pair, s in self.pairs.items():
+            arrays[f"{name(pair)}.knots"] = s.axis.knots_k
+            arrays[f"{name(pair)}.coefficients"] = s.coefficients_m
+        for triple, v in self.triples.items():
+            for x, axis in zip("xyz", v.axes, strict=True):
+                arrays[f"{name(triple)}.{x}"] = axis.knots_k
+            arrays[f"{name(triple)}.coefficients"] = v.coefficients_xyz
+        meta = {
+            "energies": {chemical_symbols[z]: e for z, e in sorted(self.energies.items())},
+            "pairs": [name(p) for p in self.pairs],
+            "triples": [name(t) for t in self.triples],
+        }
+        return meta, arrays
+
+    @classmethod
+    def from_state(cls, meta: dict[str, Any], arrays: dict[str, Any]) -> UF:
+        """Make the potential from its knots and coefficients."""
+        pairs = {numbers(p): Spline2(Axis(arrays[f"{p}.knots"]), arrays[f"{p}.coefficients"]) for p in meta["pairs"]}
+        triples = {
+            numbers(t): Spline3(
+                (Axis(arrays[f"{t}.x"]), Axis(arrays[f"{t}.y"]), Axis(arrays[f"{t}.z"])), arrays[f"{t}.coefficients"]
+            )
+            for t in meta["triples"]
+        }
+        energies = {atomic_numbers[s]: float(e) for s, e in meta["energies"].items()}
+        return cls(energies, pairs, triples)  # type: ignore[arg-type]
+
+
+def name(species: Sequence[int]) -> str:
+    """Return "Si-O" for (14, 8)."""
+    return "-".join(chemical_symbols[z] for z in species)
+
+
+def numbers(named: str) -> tuple[int, ...]:
+    """Return (14, 8) for "Si-O"."""
+    return tuple(atomic_numbers[s] for s in named.split("-"))
+
+
+def _check(potential: UF) -> None:
+    known = potential.species or frozenset()
+    for species in [*potential.pairs, *potential.triples]:
+        if not known.issuperset(species) or list(species[-2:]) != sorted(species[-2:]):
+            raise BadOption(f"the spline {name(species)} needs its last two elements in order, and their energies")
+    for triple, s in potential.triples.items():
+        c = s.coefficients_xyz
+        if c.shape != tuple(axis.size for axis in s.axes):
+            raise BadOption(f"{name(triple)}: {c.shape} coefficients do not fit the axes")
+        if triple[1] == triple[2] and not (
+            np.array_equal(s.axes[0].knots_k, s.axes[1].knots_k) and np.array_equal(c, c.swapaxes(0, 1))
+        ):
+            raise BadOption(f"{name(triple)}: two equal neighbours need a function symmetric in their distances")
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A potential as the flat arrays of the compiled loops.
+
+    | array | meaning |
+    |---|---|
+    | `one_t`, `leg_tt` | energy of a lone atom; distance within which t' joins triples around t |
+    | `low`, `high`, `per_step` | of each axis |
+    | `lookup_first`, `lookup` | interval in which each uniform step of an axis begins |
+    | `interval_first`, `edge`, `powers` | intervals of all axes; powers of four functions and their slopes |
+    | `place` | first of the four functions of each interval, counted with three that are zero before them |
+    | `pair_axis`, `pair_at`, `pair_numbers` | cubics of the curves, by two types |
+    | `triple_axes`, `triple_at`, `triple_shape`, `table` | coefficients by three types, see `_cells` |
+    """
+
+    type_z: Ints
+    arrays: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, potential: UF) -> Flat:
+        """Flatten a potential."""
+        species = sorted(potential.energies)
+        count = len(species)
+        type_of = {z: t for t, z in enumerate(species)}
+        type_z = np.full(119, -1, dtype=np.int64)
+        type_z[species] = np.arange(count)
+        axes = Axes()
+        pair_axis, pair_at = np.full((count, count), -1), np.zeros((count, count), np.int64)
+        pair_numbers: list[Floats] = [np.zeros(0)]
+        for (a, b), s in potential.pairs.items():
+            ta, tb = type_of[a], type_of[b]
+            padded = np.pad(s.coefficients_m, 3)
+            four = padded[s.axis.first_i[:, None] + np.arange(4)]
+            pair_axis[ta, tb] = pair_axis[tb, ta] = axes.index(s.axis)
+            pair_at[ta, tb] = pair_at[tb, ta] = sum(map(len, pair_numbers))
+            pair_numbers.append(np.einsum("iq,iqp->ip", four, s.axis.powers_iqp).ravel())
+        triple_axes = np.full((count, count, count, 3), -1)
+        triple_at, triple_shape = np.full((count, count, count), -1), np.zeros((count, count, count, 2), np.int64)
+        leg_tt = np.zeros((count, count))
+        table: list[Floats] = [np.zeros(0)]
+        for triple, v in potential.triples.items():
+            # The compiled loop meets a triple with the smaller type first, as the key has it.
+            i, j, k = (type_of[z] for z in triple)
+            cells = _cells(v)
+            triple_axes[i, j, k] = [axes.index(axis) for axis in v.axes]
+            triple_at[i, j, k] = sum(map(len, table))
+            triple_shape[i, j, k] = cells[0, 0].size, cells[0].size
+            leg_tt[i, j] = max(leg_tt[i, j], v.axes[0].high)
+            leg_tt[i, k] = max(leg_tt[i, k], v.axes[1].high)
+            table.append(cells.ravel())
+        one_t = np.array([potential.energies[z] for z in species])
+        arrays = (
+            one_t, leg_tt, *axes.arrays(), pair_axis, pair_at, np.concatenate(pair_numbers),
+            triple_axes, triple_at, triple_shape, np.concatenate(table),
+        )  # fmt: skip
+        return cls(type_z, arrays)
+
+
+class Axes:
+    """The different axes of a potential, each once, flattened one after the other."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, int] = {}
+        self._axes: list[Axis] = []
+
+    def index(self, axis: Axis) -> int:
+        """Return the number of an axis, new or known."""
+        key = axis.knots_k.tobytes()
+        if key not in self._known:
+            self._known[key] = len(self._axes)
+            self._axes.append(axis)
+        return self._known[key]
+
+    def arrays(self) -> tuple[Any, ...]:
+        """Return low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place."""
+        axes = self._axes
+        starts = [np.cumsum([0] + [len(part) for part in parts]) for parts in (
+            [a.lookup for a in axes], [a.first_i for a in axes]
+        )]  # fmt: skip
+        low, high = np.array([a.low for a in axes]), np.array([a.high for a in axes])
+        lengths = np.array([float(len(a.lookup)) for a in axes])
+        none = np.zeros(0)
+        return (
+            low, high, lengths / (high - low), starts[0],
+            np.concatenate([none.astype(np.int64), *(a.lookup for a in axes)]), starts[1],
+            np.concatenate([none, *(a.edge_i[:-1] for a in axes)]),
+            np.concatenate([none, *(_with_slopes(a.powers_iqp).ravel() for a in axes)]),
+            np.concatenate([none.astype(np.int64), *(a.first_i for a in axes)]),
+        )  # fmt: skip
+
+
+def _with_slopes(powers_iqp: Floats) -> Floats:
+    """Return the powers of four functions and of their slopes, power by power: (I, 4, 8)."""
+    slopes = np.concatenate([powers_iqp[..., 1:] * [1.0, 2.0, 3.0], np.zeros((*powers_iqp.shape[:2], 1))], axis=2)
+    return np.concatenate([powers_iqp, slopes], axis=1).transpose(0, 2, 1)
+
+
+def _cells(spline: Spline3) -> Floats:
+    """Return the 4 x 4 coefficients of x and y that matter in each pair of intervals, for each function of z.
+
+    Shape (I_x, I_y, functions of z and three zeros at either end, 16): what one triple needs is contiguous.
+    """
+    x, y, _ = spline.axes
+    c = np.pad(spline.coefficients_xyz, 3)
+    ix, iy = x.first_i[:, None] + np.arange(4), y.first_i[:, None] + np.arange(4)
+    cells = c[ix[:, None, :, None], iy[None, :, None, :]]  # (I_x, I_y, 4, 4, z)
+    return np.ascontiguousarray(np.moveaxis(cells, 4, 2)).reshape(len(ix), len(iy), c.shape[2], 16)
