@@ -1,5 +1,8 @@
 """Everything lodewell refuses, and says so: what is wrong, where, and the cure."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class LodewellError(Exception):
     """A refusal that a user can act on; the command line prints its message without a traceback."""
@@ -19,3 +22,9 @@ class UnsupportedElement(BadCrystal):
 
 class BadOption(LodewellError, ValueError):
     """Options contradict each other or are out of range."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean '...'?)` for a refusal, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean '{near[0]}'?)" if near else ""

@@ -82,9 +82,16 @@ class LabelledChunk:
 
     def read(self) -> tuple[list[Labelled], list[Refused]]:
         """Read the frames: those that can be used, and those that cannot."""
+        good, bad, _ = self.read_named()
+        return good, bad
+
+    def read_named(self) -> tuple[list[Labelled], list[Refused], list[LabelKeys]]:
+        """Read the frames, and return also under which names their labels stand, once a file."""
         good: list[Labelled] = []
         bad: list[Refused] = []
+        settled: list[LabelKeys] = []
         for records, names, together in self._files():
+            settled.append(names)
             for record in records:
                 if (record.file, record.frame) in self.left_out:
                     continue
@@ -92,7 +99,11 @@ class LabelledChunk:
                     good.append(_labelled(record, names, together))
                 except BadCrystal as err:
                     bad.append(Refused(record.file, record.frame, str(err)))
-        return good, bad
+        return good, bad, settled
+
+    def all_names(self) -> set[str]:
+        """Return every name in `info`, `arrays` and results of its frames, whatever it means."""
+        return {name for records, _, _ in self._files() for name in names_in(records)}
 
     def _files(self) -> Iterator[tuple[list[Record], LabelKeys, bool]]:
         """Yield the records of each file, the names of its labels, and whether its frames are one group."""

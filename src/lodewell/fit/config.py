@@ -5,14 +5,13 @@ What a flag says comes first, then the file, then the default.
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from lodewell.errors import BadFile, BadOption
+from lodewell.errors import BadFile, BadOption, did_you_mean
 
 T = TypeVar("T")
 
@@ -52,7 +51,7 @@ def read_config(path: str | Path, options: type) -> dict[str, Any]:
     for (key, value), (node, _) in zip(_in_order(content, tree), tree.value, strict=True):
         where, name = f"{path}, line {node.start_mark.line + 1}", str(key).replace("-", "_")
         if name not in known:
-            raise BadOption(f"{where}: there is no option '{key}'{nearest(name, known)}; {_some(known)}")
+            raise BadOption(f"{where}: there is no option '{key}'{did_you_mean(name, known)}; {_some(known)}")
         if name in values:
             raise BadOption(f"{where}: '{key}' is given twice; keep one")
         try:
@@ -70,12 +69,6 @@ def _in_order(content: Mapping[Any, Any], tree: Any) -> list[tuple[Any, Any]]:
 
 def _some(known: list[str]) -> str:
     return f"known are {', '.join(known)}"
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """Return ` (did you mean '...'?)`, or nothing when no word is near."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean '{near[0]}'?)" if near else ""
 
 
 def convert(hint: Any, value: Any, name: str) -> Any:  # noqa: PLR0911 one return a type
@@ -143,7 +136,7 @@ def _choice(choices: tuple[Any, ...], value: Any, name: str) -> Any:
         if value == choice and isinstance(value, bool) == isinstance(choice, bool):
             return choice
     words = [str(choice) for choice in choices]
-    hint = nearest(str(value), words)
+    hint = did_you_mean(str(value), words)
     raise BadOption(f"{name} is {value!r}{hint}, but it must be {', '.join(words[:-1])} or {words[-1]}")
 
 
