@@ -32,6 +32,8 @@ _HOME = {
     "load": "lodewell.potentials.store",
     "score": "lodewell.judge.score",
     "Scored": "lodewell.judge.score",
+    "test": "lodewell.judge.test",
+    "Errors": "lodewell.judge.test",
     "export": "lodewell.interop.export",
     "show": "lodewell.report.curves",
     "shipped": "lodewell.potentials.store",
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     from lodewell.interop.export import export as export
     from lodewell.judge.score import Scored as Scored
     from lodewell.judge.score import score as score
+    from lodewell.judge.test import Errors as Errors
+    from lodewell.judge.test import test as test
     from lodewell.potentials.base import Potential as Potential
     from lodewell.potentials.base import Result as Result
     from lodewell.potentials.check import check_potential as check_potential

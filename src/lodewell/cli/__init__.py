@@ -1,6 +1,7 @@
 """The command line: one file a command, named like the verb; this file finds them and turns refusals into one line.
 
-To add a command, write `cli/verb.py` with a function `command` and add the verb to `COMMANDS`. Its top level may import
+To add a command, write `cli/verb.py` with a function `command`, or an `app` that is a group of commands, and add the verb
+to `COMMANDS`. Its top level may import
 `typer` and `lodewell.cli.options` only; science is imported inside the function, so that `lodewell --help` stays quick.
 """
 
@@ -17,7 +18,7 @@ from typer.core import TyperGroup
 
 from lodewell.errors import LodewellError
 
-COMMANDS: tuple[str, ...] = ("derive", "export", "list", "relax", "score", "show")
+COMMANDS: tuple[str, ...] = ("derive", "export", "list", "relax", "score", "show", "test")
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
@@ -83,7 +84,11 @@ def _root(
 
 
 for _name in COMMANDS:
-    app.command(_name)(importlib.import_module(f"lodewell.cli.{_name}").command)
+    _module = importlib.import_module(f"lodewell.cli.{_name}")
+    if hasattr(_module, "app"):
+        app.add_typer(_module.app, name=_name)
+    else:
+        app.command(_name)(_module.command)
 
 
 def main() -> None:

@@ -42,3 +42,10 @@ ClusterSpec: TypeAlias = Annotated[
     ),
 ]
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", help="Seed of all random numbers.")]
+PotentialArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="POTENTIAL", help="Shipped name or .lodewell file.", show_default=False)
+]
+FigureFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--figure", metavar="FILE", help="Draw a figure: PNG, SVG or PDF.", show_default=False),
+]
