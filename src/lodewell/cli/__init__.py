@@ -1,8 +1,8 @@
 """The command line: one file a command, named like the verb; this file finds them and turns refusals into one line.
 
-To add a command, write `cli/verb.py` with a function `command`, or an `app` that is a group of commands, and add the verb
-to `COMMANDS`. Its top level may import
-`typer` and `lodewell.cli.options` only; science is imported inside the function, so that `lodewell --help` stays quick.
+To add a command, write `cli/verb.py` with a function `command`, or an `app` that is a group of commands, and add the
+verb to `COMMANDS`. Its top level may import `typer` and `lodewell.cli.options` only; science is imported inside the
+function, so that `lodewell --help` stays quick.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from lodewell.errors import LodewellError
 
-COMMANDS: tuple[str, ...] = ("derive", "export", "list", "relax", "score", "show", "test")
+COMMANDS: tuple[str, ...] = ("derive", "export", "fit", "list", "relax", "score", "show", "test")
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
@@ -26,6 +26,10 @@ EXIT_INTERRUPTED = 130
 
 class Commands(TyperGroup):
     """The group of commands, with one line on stderr for everything that is not a fault of the program."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name commands and groups of commands in one order."""
+        return sorted(super().list_commands(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; a refusal exits with 2, Ctrl-C with 130, a closed pipe with 0."""

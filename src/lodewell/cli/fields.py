@@ -82,8 +82,8 @@ def takes(options: type, config: bool = False, **panel: Any) -> Callable[[Callab
 
 def _own_first(options: type) -> list[Field[Any]]:
     """Return the fields of the class itself, then those of its bases, each in their order."""
-    owners = [owner for owner in options.__mro__ if "__annotations__" in owner.__dict__]
-    place = {name: k for k, owner in reversed(list(enumerate(owners))) for name in owner.__annotations__}
+    owners = [owner for owner in options.__mro__ if "__dataclass_fields__" in owner.__dict__]
+    place = {field.name: k for k, owner in enumerate(owners) for field in fields(owner)}  # the base has the last word
     return sorted(fields(options), key=lambda field: place[field.name])
 
 

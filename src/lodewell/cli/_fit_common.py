@@ -1,0 +1,145 @@
+"""What the commands `lodewell fit FAMILY` share: their flags, and the way from files to a table.
+
+A family's command is a few lines:
+
+    @takes(UFOptions, config=True)
+    def command(train: TrainPaths, out: OutPotential, test: TestPaths = None, options: UFOptions = UFOptions(),
+                workers: WorkerCount = None, cluster: ClusterSpec = None, as_json: AsJson = False) -> None:
+        from lodewell.fit.uf import fit_uf_files
+        fit_and_show("uf", fit_uf_files, train, test, out, options, workers, cluster, as_json)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lodewell.fit.data import LabelledSource
+    from lodewell.fit.labelled_options import LabelledOptions
+    from lodewell.fit.run import FitFunction, FitOutcome
+
+TrainPaths: TypeAlias = Annotated[
+    list[str],
+    typer.Option(
+        "--train",
+        metavar="PATH",
+        help="Labelled crystals to fit: a file (extxyz(.gz), vasprun.xml, OUTCAR, .castep, ASE db ...), a folder or a "
+        "pattern; may be repeated.",
+        show_default=False,
+    ),
+]
+TestPaths: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--test", metavar="PATH", help="Labelled crystals to test on; may be repeated.", show_default=False),
+]
+OutPotential: TypeAlias = Annotated[
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="The potential: NAME.lodewell; beside it NAME.summary.json is written.",
+        show_default=False,
+    ),
+]  # fmt: skip
+
+
+def fit_and_show(
+    family: str,
+    fit: FitFunction,
+    train: Sequence[str],
+    test: Sequence[str] | None,
+    out: Path,
+    options: LabelledOptions,
+    workers: int | None,
+    cluster: str | None,
+    as_json: bool,
+) -> None:
+    """Fit, save and test, and print tables of what was found and what came of it, or JSON."""
+    import json
+
+    from lodewell.cli.progress import progress
+    from lodewell.cli.tables import console
+    from lodewell.fit.run import FitJob, run_fit
+
+    screen = None if as_json else console()
+    job = FitJob(family, train, test or (), out, options, workers, cluster)
+    with progress("reading") as bar:
+
+        def report(stage: str, done: int, total: int | None) -> None:
+            bar.describe(stage, total)
+            bar.advance(done - bar.done)
+
+        def looked(train: LabelledSource, test: LabelledSource | None) -> None:
+            if screen is not None:
+                show_data(screen, train, test)
+
+        outcome = run_fit(job, fit, report, looked)
+    if screen is None:
+        print(json.dumps(outcome.summary, ensure_ascii=False, indent=1))
+    else:
+        show_outcome(screen, outcome)
+
+
+def show_data(screen: Console, train: LabelledSource, test: LabelledSource | None) -> None:
+    """Print what the data hold."""
+    from rich.table import Table
+
+    sources = {"training": train} | ({"test": test} if test is not None else {})
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    rows: dict[str, list[str]] = {}
+    for k, (name, source) in enumerate(sources.items()):
+        table.add_column(name, overflow="fold")
+        for what, text in source.survey.rows():
+            rows.setdefault(what, ["–"] * len(sources))[k] = text
+    for what, cells in rows.items():
+        table.add_row(what, *cells)
+    screen.print(table)
+    for name, source in sources.items():
+        for bad in source.survey.refused[:5]:
+            screen.print(f"left out of the {name} data: {bad}", markup=False, style="yellow")
+        if len(source.survey.refused) > 5:
+            screen.print(f"… and {len(source.survey.refused) - 5:,} more")
+        for note in source.survey.notes:
+            screen.print(f"note: {name} data: {note}", markup=False)
+    screen.print()
+
+
+def show_outcome(screen: Console, outcome: FitOutcome) -> None:
+    """Print facts and notes of the fit, the errors on the test data, and where everything is."""
+    from rich.table import Table
+
+    from lodewell.cli.test import _show
+    from lodewell.fit.run import summary_path
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column("")
+    table.add_column("", overflow="fold")
+    for name, value in outcome.fitted.facts.items():
+        table.add_row(name.replace("_", " "), _text(value))
+    seconds = outcome.summary["seconds"]
+    table.add_row("seconds", ", ".join(f"{name} {spent:.2f}" for name, spent in seconds.items()))
+    screen.print(table)
+    for note in outcome.fitted.notes:
+        screen.print(f"note: {note}", markup=False)
+    if outcome.errors is not None:
+        screen.print("\nerrors on the test data", style="bold")
+        _show(outcome.errors, None)
+    screen.print(f"\nwritten: {outcome.file} and {summary_path(outcome.file).name}", markup=False)
+
+
+def _text(value: Any) -> str:
+    """Write a fact for a person."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return {None: "–", True: "yes", False: "no"}.get(value, str(value))
