@@ -46,7 +46,8 @@ def pair_rows(i, count, types, d_mc, r_m, other_m, energy_p, force_ncp, virial_c
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
 def triple_rows(i, ma, mb, d_mc, r_m, other_m, energy_p, force_ncp, virial_cp, axes, base_xy, range_z,
-                low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place, fx, fy, fz):  # fmt: skip
+                low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place,
+                fx, fy, fz):  # fmt: skip
     """Add the triple of atom i and two neighbours; `base_xy` says where the functions of x and y begin."""
     ra, rb = r_m[ma], r_m[mb]
     ux, uy, uz = d_mc[mb, 0] - d_mc[ma, 0], d_mc[mb, 1] - d_mc[ma, 1], d_mc[mb, 2] - d_mc[ma, 2]

@@ -121,8 +121,8 @@ def contract(table, at, x, xa, y, ya, z):
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def sum_pairs_of(count, ti, s, types, d_mc, r_m, other_m, f_mc,
-                 pair_axis, pair_at, pair_numbers, low, high, per_step, lookup_first, lookup, interval_first, edge):  # fmt: skip
+def sum_pairs_of(count, ti, s, types, d_mc, r_m, other_m, f_mc, pair_axis, pair_at, pair_numbers,
+                 low, high, per_step, lookup_first, lookup, interval_first, edge):  # fmt: skip
     """Return one atom's half of its pair energies and put the halved forces on its neighbours in `f_mc`."""
     energy = 0.0
     for m in range(count):
@@ -206,7 +206,7 @@ def sum_uf(
     low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place,
     pair_axis, pair_at, pair_numbers, triple_axes, triple_at, triple_shape, table,
 ):  # fmt: skip
-    """Return energies (N,), forces (N, 3) and virials (B, 3, 3); the arrays are those of `lodewell.potentials.uf.Flat`."""
+    """Return energies (N,), forces (N, 3) and virials (B, 3, 3); the arrays are those of `uf.Flat`."""
     energies, forces = np.empty(len(positions)), np.zeros((len(positions), 3))
     virials = np.zeros((len(cells), 3, 3))
     most_atoms = most = 0

@@ -129,4 +129,4 @@ def clamped(axis: Axis) -> tuple[Axis, Floats]:
     # Greville points make the interpolation well posed (Schoenberg and Whitney).
     points = np.array([knots[m + 1 : m + 4].mean() for m in range(larger.size)])
     points[0], points[-1] = axis.low, axis.high
-    return larger, np.linalg.solve(larger.design(points), axis.design(points))
+    return larger, np.asarray(np.linalg.solve(larger.design(points), axis.design(points)), dtype=np.float64)

@@ -27,6 +27,7 @@ _FAMILIES = {
     "buckingham": "lodewell.potentials.pair:Buckingham",
     "zbl": "lodewell.potentials.pair:ZBL",
     "table": "lodewell.potentials.table:PairTable",
+    "uf": "lodewell.potentials.uf:UF",
     "statistical": "lodewell.potentials.statistical:Statistical",
     "sum": "lodewell.potentials.sum:Sum",
 }

@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.neighbours import Neighbours
 from lodewell.errors import BadOption
 from lodewell.potentials._uf_sums import sum_uf
-from lodewell.potentials.base import Potential
+from lodewell.potentials.base import Potential, Uncertainty
 from lodewell.potentials.bspline import Axis
+
+if TYPE_CHECKING:
+    from lodewell.potentials.uf_basis import UFBasis
 
 Pair = tuple[int, int]
 Triple = tuple[int, int, int]
@@ -63,6 +69,40 @@ class Spline3:
         return np.asarray(value.reshape(shape))
 
 
+@dataclass(frozen=True)
+class Knowledge:
+    """What a fit knows of its errors: the covariance of its coefficients, and scales found on held-out data.
+
+    | field | meaning |
+    |---|---|
+    | `factor_pp` | upper triangle R (P, P); the covariance is the inverse of RᵀR |
+    | `energy`, `force`, `stress` | factors that make standard deviations as large as held-out errors |
+    | `grade` | the largest standard deviation of an atom's energy in the training data, before the factor |
+    """
+
+    factor_pp: NDArray[np.floating[Any]]
+    energy: float
+    force: float
+    stress: float
+    grade: float
+
+    def of(self, basis: UFBasis, atoms: Atoms) -> Uncertainty:
+        """Return the standard deviations on one crystal."""
+        rows = basis.rows(atoms, each_atom=True)
+        volume = atoms.get_volume() if atoms.pbc.all() else 0.0
+        stress_v = self._deviation(rows.virial_vp)
+        return Uncertainty(
+            energy=self.energy * float(self._deviation(rows.energy_np.sum(axis=0)[None])[0]),
+            forces_nc=self.force * self._deviation(rows.forces_ncp.reshape(-1, basis.columns)).reshape(-1, 3),
+            stress_cc=self.stress * stress_v[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]] / volume if volume else None,
+            grade_n=self._deviation(rows.energy_np) / self.grade,
+        )
+
+    def _deviation(self, rows_mp: Floats) -> Floats:
+        solved = solve_triangular(self.factor_pp, rows_mp.T.astype(self.factor_pp.dtype), trans="T", check_finite=False)
+        return np.asarray(np.sqrt(np.einsum("pm,pm->m", solved, solved, dtype=float)))
+
+
 class UF(Potential):
     """A potential of B-splines; `lodewell.fit_uf` makes one from labelled crystals.
 
@@ -89,6 +129,30 @@ class UF(Potential):
         ends = [s.axis.high for s in self.pairs.values()]
         ends += [axis.high for s in self.triples.values() for axis in s.axes[:2]]
         self.cutoff = max(ends, default=0.0)
+        self.knowledge: Knowledge | None = None
+        self.distances: dict[Pair, Floats] = {}
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether the covariance of the coefficients is known."""
+        return self.knowledge is not None
+
+    def uncertainty(self, crystals: Atoms | Sequence[Atoms]) -> list[Uncertainty]:
+        """Return standard deviations from the covariance of the coefficients, and extrapolation grades.
+
+        Raises:
+            BadOption: when the potential was fitted without --uncertainty, or read from another code's file.
+        """
+        if self.knowledge is None:
+            raise BadOption("this potential was made without uncertainties: fit it again with --uncertainty")
+        basis = self._basis
+        return [self.knowledge.of(basis, a) for a in ([crystals] if isinstance(crystals, Atoms) else crystals)]
+
+    @cached_property
+    def _basis(self) -> UFBasis:
+        from lodewell.potentials.uf_basis import UFBasis
+
+        return UFBasis.of(self)
 
     @cached_property
     def _flat(self) -> Flat:
@@ -125,6 +189,11 @@ class UF(Potential):
             "pairs": [name(p) for p in self.pairs],
             "triples": [name(t) for t in self.triples],
         }
+        for pair, counts in self.distances.items():
+            arrays[f"{name(pair)}.distances"] = counts
+        if (known := self.knowledge) is not None:
+            meta["knowledge"] = {k: getattr(known, k) for k in ("energy", "force", "stress", "grade")}
+            arrays["factor"] = known.factor_pp[np.triu_indices(len(known.factor_pp))]
         return meta, arrays
 
     @classmethod
@@ -138,7 +207,17 @@ class UF(Potential):
             for t in meta["triples"]
         }
         energies = {atomic_numbers[s]: float(e) for s, e in meta["energies"].items()}
-        return cls(energies, pairs, triples)  # type: ignore[arg-type]
+        potential = cls(energies, pairs, triples)  # type: ignore[arg-type]
+        ends = len(".distances")
+        counts = {numbers(n[:-ends]): a for n, a in arrays.items() if n.endswith(".distances")}
+        potential.distances = counts  # type: ignore[assignment]
+        if "knowledge" in meta:
+            packed = arrays["factor"]
+            size = round((np.sqrt(8 * len(packed) + 1) - 1) / 2)
+            factor = np.zeros((size, size), dtype=packed.dtype)
+            factor[np.triu_indices(size)] = packed
+            potential.knowledge = Knowledge(factor, **meta["knowledge"])
+        return potential
 
 
 def name(species: Sequence[int]) -> str:

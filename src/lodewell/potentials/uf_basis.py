@@ -49,7 +49,7 @@ class Block:
 
     @classmethod
     def reachable(cls, axes: tuple[Axis, Axis, Axis], symmetric: bool, first: int) -> Block:
-        """Number the coefficients from `first` on."""
+        """Give the coefficients numbers from `first` on."""
         x, y, z = axes
         base_xy = np.full((x.size + 6, y.size + 6), -1)
         range_xyz = np.zeros((x.size + 6, y.size + 6, 2), dtype=np.int64)

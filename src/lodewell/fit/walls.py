@@ -1,0 +1,57 @@
+"""What repels atoms that come closer than any two of the training data."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from scipy.interpolate import CubicSpline
+
+from lodewell.crystals.batch import Floats
+from lodewell.fit.distances import Distances
+from lodewell.potentials.base import Potential
+from lodewell.potentials.pair import ZBL
+from lodewell.potentials.store import load
+from lodewell.potentials.uf import UF, Pair, Spline2
+
+_POINTS = 200
+
+
+def walled(potential: UF, distances: Distances, wall: str) -> UF:
+    """Replace what the curves do inside the shortest distance of the data, where nothing determines them.
+
+    There a curve goes on with its value and slope, to which the convex part of the wall is added: u(r) = u0 + u0' (r -
+    r0) + w(r) - w(r0) - w'(r0) (r - r0). `wall` is "none", "zbl", or a potential by name or file.
+    """
+    source = None if wall == "none" else ZBL() if wall == "zbl" else load(wall)
+    pairs = {pair: _walled(s, pair, distances, source) for pair, s in potential.pairs.items()}
+    return UF(potential.energies, pairs, potential.triples)
+
+
+def _walled(curve: Spline2, pair: Pair, distances: Distances, source: Potential | None) -> Spline2:
+    knots = curve.axis.knots_k
+    r0 = distances.shortest.get(pair, np.inf)
+    r0 = float(knots[knots <= min(r0, knots[-1]) + 1e-9].max()) if np.isfinite(r0) else float(curve.axis.edge_i[4])
+    free = knots[4:] <= r0 + 1e-9
+    if not free.any():
+        return curve
+    r = np.linspace(knots[0], r0, _POINTS)
+    wanted = curve(np.array(r0)) + curve(np.array(r0), 1) * (r - r0)
+    if source is not None and source.unsupported(np.array(pair)) is None:
+        w = _dimer(source, pair, knots[0], r0)
+        wanted = wanted + w(r) - w(r0) - w(r0, 1) * (r - r0)
+    design = curve.axis.design(r)
+    # A wall spans orders of magnitude: what counts is the relative error.
+    weight = 1.0 / (0.05 + np.abs(wanted - wanted[-1]))
+    rest = wanted - design[:, ~free] @ curve.coefficients_m[~free]
+    found = np.linalg.lstsq(weight[:, None] * design[:, free], weight * rest, rcond=None)[0]
+    coefficients = curve.coefficients_m.copy()
+    coefficients[free] = found
+    return Spline2(curve.axis, coefficients)
+
+
+def _dimer(source: Potential, pair: Pair, low: float, high: float) -> CubicSpline:
+    """Return the energy (eV) of two atoms against their distance, less that of lone ones."""
+    r = np.linspace(low, high, _POINTS)
+    energies = np.array([e.energy for e in source.evaluate([Atoms(pair, [[0, 0, 0], [x, 0, 0]]) for x in r])])
+    alone: Floats = np.array([e.energy for e in source.evaluate([Atoms([z], [[0, 0, 0]]) for z in pair])])
+    return CubicSpline(r, energies - alone.sum())
