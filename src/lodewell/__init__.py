@@ -32,6 +32,9 @@ _HOME = {
     "load": "lodewell.potentials.store",
     "score": "lodewell.judge.score",
     "Scored": "lodewell.judge.score",
+    "check": "lodewell.judge.check",
+    "CheckOptions": "lodewell.judge.check_options",
+    "Report": "lodewell.judge.findings",
     "test": "lodewell.judge.test",
     "Errors": "lodewell.judge.test",
     "export": "lodewell.interop.export",
@@ -54,6 +57,9 @@ if TYPE_CHECKING:
     from lodewell.derive.options import DeriveOptions as DeriveOptions
     from lodewell.derive.pipeline import derive as derive
     from lodewell.interop.export import export as export
+    from lodewell.judge.check import check as check
+    from lodewell.judge.check_options import CheckOptions as CheckOptions
+    from lodewell.judge.findings import Report as Report
     from lodewell.judge.score import Scored as Scored
     from lodewell.judge.score import score as score
     from lodewell.judge.test import Errors as Errors
