@@ -179,5 +179,5 @@ def _weight(value: Any) -> float:
     except (TypeError, ValueError):
         weight = math.nan
     if not (math.isfinite(weight) and weight >= 0.0):
-        raise BadCrystal(f"the weight is {value!r}; it must be a number of 0 or more")
+        raise BadCrystal(f"the weight is {value}; it must be a number of 0 or more")
     return weight

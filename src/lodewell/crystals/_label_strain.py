@@ -3,12 +3,13 @@
 Between two such frames the energy changes by ΔE = ½ (V0 σ0 + V1 σ1):ε - ½ Σ (F0 + F1)·u, with the logarithmic strain ε
 and the displacements u beyond it, up to third order. Regressing ΔE on this shows stresses in GPa or kbar (a slope of
 1/160 or 1/1602) or of the opposite sign (-1); what is left goes with ΔV and is a constant pressure: the Pulay stress
-of a plane-wave basis that is too small.
+of a plane-wave basis that is too small. Absolute deviations are minimised, so that a wrong frame does not matter.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,18 +29,23 @@ SMALLEST_STRAIN = 1e-4
 LEAST_PAIRS = 4
 LEAST_CHANGE = 1e-3  # eV/atom: rms of ΔE that tells anything
 AGREES = (0.6, 1.6)  # slopes
-UNITS = ((1 / 160.2177, "in GPa: divide them by 160.2177"), (1 / 1602.177, "in kbar: divide them by 1602.177"))
+PER_EV = (  # a unit of stress in eV/Å^3, and what it is called
+    (160.2177, "GPa: divide them by 160.2177"),
+    (1602.177, "kbar: divide them by 1602.177"),
+    (1 / 91.8159, "Ry/Bohr^3: multiply them by 91.8159"),
+    (1 / 183.6318, "Ha/Bohr^3: multiply them by 183.6318"),
+)
 NOTABLE_PAIRS = 15
 NOTABLE_OFFSET = 0.5 * GPa
-NOTABLE_SHARE = 0.5  # of the disagreement that a constant pressure must explain
+NOTABLE_SHARE = 0.3  # of the disagreement that a constant pressure must explain
 
 
 @dataclass(frozen=True)
 class Agreement:
     """What pairs of strained frames say.
 
-    slope: of ΔE against the work of stress and forces. joint_slope: the same beside a constant offset. offset: of the
-    diagonal of the stress, eV/Å^3. explained: share of the disagreement that it explains.
+    slope: of ΔE, less the work of forces, against the work of stress. joint_slope: the same beside a constant offset.
+    offset: of the diagonal of the stress, eV/Å^3. explained: share of the disagreement that it explains.
     """
 
     pairs: int
@@ -48,30 +54,37 @@ class Agreement:
     offset: float
     explained: float
 
+    @property
+    def agrees(self) -> bool:
+        """Whether stresses and energies say the same, up to a constant pressure."""
+        return any(AGREES[0] <= slope <= AGREES[1] for slope in (self.slope, self.joint_slope))
+
     def refusal(self) -> str | None:
-        """Say what is wrong with the stresses, if anything."""
-        if any(AGREES[0] <= slope <= AGREES[1] for slope in (self.slope, self.joint_slope)):
-            return None
+        """Say what is wrong with the stresses when it is their unit or their sign."""
         start = f"stresses and energies contradict each other in {self.pairs} pairs of strained frames"
+        if self.agrees:
+            return None
         if AGREES[0] <= -self.slope <= AGREES[1]:
             return f"{start}: the sign of the stress is reversed; positive under tension is wanted, so multiply by -1"
-        for slope, cure in UNITS:
-            if AGREES[0] * slope <= abs(self.slope) <= AGREES[1] * slope:
+        for factor, cure in PER_EV:
+            if AGREES[0] <= abs(self.slope) * factor <= AGREES[1]:
                 sign = "of the opposite sign and " if self.slope < 0 else ""
-                return f"{start}: the stresses are {sign}{cure}"
-        return (
-            f"{start}: energies change {self.slope:.3g} times as much as stresses say; check the units, or fit without"
-            " stresses (--stress none)"
-        )
+                return f"{start}: the stresses are {sign}in {cure}"
+        return None
 
     def note(self) -> str | None:
-        """Say when all stresses are off by the same pressure."""
+        """Say when stresses and energies disagree otherwise, above all when all stresses are off by one pressure."""
+        pairs = f"({self.pairs} pairs of strained frames)"
+        if not self.agrees:
+            return (
+                f"energies change {self.slope:.2g} times as much as stresses say {pairs}; look at both, or leave the"
+                " stresses out with --stress none"
+            )
         if self.pairs < NOTABLE_PAIRS or abs(self.offset) < NOTABLE_OFFSET or self.explained < NOTABLE_SHARE:
             return None
         return (
-            f"the diagonal of the stresses is about {self.offset / GPa:+.1f} GPa off what energies imply"
-            f" ({self.pairs} pairs of strained frames), as with a small plane-wave basis (Pulay stress);"
-            " --stress deviatoric leaves the pressure out"
+            f"the diagonal of the stresses is about {self.offset / GPa:+.1f} GPa off what energies imply {pairs}, as"
+            " with a small plane-wave basis (Pulay stress); --stress deviatoric leaves the pressure out"
         )
 
 
@@ -80,7 +93,9 @@ class StrainCheck:
 
     def __init__(self) -> None:
         self._groups: OrderedDict[tuple[bytes, bytes], list[Labelled]] = OrderedDict()
-        self._pairs: list[tuple[float, float, float]] = []  # ΔE, work, ΔV, each per atom
+        # ΔE less the work of forces, the work of stress, ΔV, each per atom; the largest strain; and the two frames.
+        self._pairs: list[tuple[float, float, float, float]] = []
+        self._places: list[tuple[tuple[str, int], tuple[str, int]]] = []
 
     def add(self, frame: Labelled) -> None:
         """Look at a frame, and compare it with the first and the last one of its kind."""
@@ -105,30 +120,49 @@ class StrainCheck:
         assert b.energy is not None
         h0, h1 = a.atoms.cell.array, b.atoms.cell.array
         u, stretch, vt = np.linalg.svd(np.linalg.solve(h0, h1).T)
-        if not SMALLEST_STRAIN < np.abs(np.log(stretch)).max() < LARGEST_STRAIN:
+        largest = float(np.abs(np.log(stretch)).max())
+        if not SMALLEST_STRAIN < largest < LARGEST_STRAIN:
             return
         rotation, strain = u @ vt, (vt.T * np.log(stretch)) @ vt
         v0, v1 = a.atoms.get_volume(), b.atoms.get_volume()
         turned = rotation.T @ b.stress_cc @ rotation
         work = 0.5 * float(np.sum(strain * (v0 * a.stress_cc + v1 * turned)))
+        change = b.energy - a.energy
         if a.forces_nc is not None and b.forces_nc is not None:
-            work -= _work_of_forces(a, b, a.forces_nc, b.forces_nc @ rotation)
+            change += _work_of_forces(a, b, a.forces_nc, b.forces_nc @ rotation)
         n = len(a.atoms)
-        self._pairs.append(((b.energy - a.energy) / n, work / n, (v1 - v0) / n))
+        self._pairs.append((change / n, work / n, (v1 - v0) / n, largest))
+        self._places.append(((a.file, a.frame), (b.file, b.frame)))
 
-    def agreement(self) -> Agreement | None:
-        """Return what the pairs say, or None when they are too few or their energies change too little."""
-        if len(self._pairs) < LEAST_PAIRS:
+    def agreement(self, without: Set[tuple[str, int]] = frozenset()) -> Agreement | None:
+        """Return what the pairs say, or None when they are too few or their energies change too little.
+
+        without: frames that do not count, as (file, frame).
+        """
+        pairs = [p for p, places in zip(self._pairs, self._places, strict=True) if without.isdisjoint(places)]
+        if len(pairs) < LEAST_PAIRS:
             return None
-        change, work, volume = np.array(self._pairs).T
+        change, work, volume, strain = np.array(pairs).T
         if np.sqrt(np.mean(change**2)) < LEAST_CHANGE or not work.any():
             return None
-        rest = change - work
-        offset = -float(rest @ volume / (volume @ volume)) if volume.any() else 0.0
-        left = rest + offset * volume
-        explained = 1.0 - float(left @ left) / max(float(rest @ rest), 1e-30)
-        joint = np.linalg.lstsq(np.stack([work, volume], axis=1), change, rcond=None)[0]
-        return Agreement(len(change), float(change @ work / (work @ work)), float(joint[0]), offset, explained)
+        slope = _least_absolute(work[:, None], change)[0]
+        joint = _least_absolute(np.stack([work, volume], axis=1), change)[0]
+        # What the formula leaves out grows as the cube of the strain: the larger ones count less.
+        rest, lever, scale = change - work, volume / strain**2, 1.0 / strain**2
+        offset = _least_absolute(lever[:, None], rest * scale)[0] if volume.any() else 0.0
+        left = np.abs(rest * scale - offset * lever).sum() / max(np.abs(rest * scale).sum(), 1e-30)
+        return Agreement(len(pairs), float(slope), float(joint), -float(offset), 1.0 - float(left))
+
+
+def _least_absolute(a_mk: Floats, b_m: Floats) -> Floats:
+    """Return x with the least sum of |a x - b|, by least squares weighted anew with the deviations."""
+    weight_m = np.ones(len(b_m))
+    x_k: Floats = np.zeros(a_mk.shape[1])
+    for _ in range(30):
+        x_k = np.asarray(np.linalg.lstsq(a_mk * weight_m[:, None], b_m * weight_m, rcond=None)[0])
+        deviation_m = np.abs(a_mk @ x_k - b_m)
+        weight_m = 1.0 / np.sqrt(np.maximum(deviation_m, 1e-3 * float(np.median(deviation_m)) + 1e-12))
+    return x_k
 
 
 def _work_of_forces(a: Labelled, b: Labelled, forces0_nc: Floats, forces1_nc: Floats) -> float:

@@ -25,6 +25,7 @@ from lodewell.crystals.labels import Refused, cut_labels
 from lodewell.errors import BadFile, BadOption, did_you_mean
 
 STRANGE_ENERGY = 100.0  # eV/atom away from the median of its composition
+STRANGE_STRESS = 2.0  # eV/Å^3, rms of components: a hydrostatic pressure of 555 GPa
 PER_ATOM_SHARE = 0.25  # energies spread so much less as they are than divided by the number of atoms
 LEAST_FOR_PER_ATOM = 8
 SHOWN = 3
@@ -159,7 +160,9 @@ def survey_labels(
     _check_names(paths, keys, columns)
     if why := _per_atom(columns):
         raise BadFile(f"{_files(columns.files)}: {why}")
-    agreement = strain.agreement()
+    if stress and (why := _too_stressed(columns)):
+        raise BadFile(f"{_files(columns.files)}: {why}")
+    agreement = strain.agreement({(bad.file, bad.frame) for bad in strange})
     if agreement is not None and (why := agreement.refusal()):
         raise BadFile(f"{_files(columns.files)}: {why}")
     notes = [*_notes(columns)] + ([note] if agreement is not None and (note := agreement.note()) else [])
@@ -236,6 +239,18 @@ def _per_atom(columns: Columns) -> str | None:
                 " the same; total energies are wanted, so multiply by the number of atoms"
             )
     return None
+
+
+def _too_stressed(columns: Columns) -> str | None:
+    """Tell stresses in GPa or kbar: in eV/Å^3 they would be those of no condensed matter that anyone fits."""
+    has = np.isfinite(columns.stress_max_f)
+    rms = _rms(columns.stress_square_f[has], np.full(int(has.sum()), 9))
+    if rms <= STRANGE_STRESS:
+        return None
+    return (
+        f"the stresses have an rms of {rms:.3g} eV/Å^3, which is {rms / GPa:,.0f} GPa; if they are given in GPa divide"
+        " them by 160.2177, if in kbar by 1602.177, or fit without stresses (--stress none)"
+    )
 
 
 def _notes(columns: Columns) -> list[str]:
