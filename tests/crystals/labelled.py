@@ -1,4 +1,4 @@
-"""Labelled crystals whose energies, forces and stresses belong together: those of Girifalco and Weizer's Morse copper."""
+"""Labelled crystals whose labels belong together: those of Girifalco and Weizer's Morse copper."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def rattled(
 def labelled(
     crystals: list[Atoms], prefix: str = "REF_", stress: float = 1.0, pressure: float = 0.0, reference: float = -2.0
 ) -> list[Atoms]:
-    """Put labels beside the atoms; the stress is multiplied by a unit, and `pressure` (eV/Å^3) added to its diagonal."""
+    """Put labels beside the atoms; the stress gets `pressure` (eV/Å^3) on its diagonal and is multiplied by a unit."""
     out = []
     for atoms, result in zip(crystals, COPPER.evaluate(crystals), strict=True):
         new = atoms.copy()
