@@ -29,7 +29,7 @@ BY_SUFFIX = {
     ".traj": "traj",
     ".json": "json",
 }
-OUR_OWN = frozenset({"summary.json"})  # written by lodewell's own runs into the folders people search
+OUR_OWN = "summary.json"  # how files end that lodewell's own runs write into the folders people search
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _walk(folder: str) -> Iterator[str]:
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and name not in OUR_OWN:
+            if not name.startswith(".") and not name.endswith(OUR_OWN):
                 yield os.path.join(root, name)
 
 
