@@ -34,6 +34,9 @@ _HOME = {
     "Scored": "lodewell.judge.score",
     "check": "lodewell.judge.check",
     "CheckOptions": "lodewell.judge.check_options",
+    "compare": "lodewell.judge.compare",
+    "Comparison": "lodewell.judge.compare",
+    "Published": "lodewell.judge.compare",
     "Report": "lodewell.judge.findings",
     "test": "lodewell.judge.test",
     "Errors": "lodewell.judge.test",
@@ -59,6 +62,9 @@ if TYPE_CHECKING:
     from lodewell.interop.export import export as export
     from lodewell.judge.check import check as check
     from lodewell.judge.check_options import CheckOptions as CheckOptions
+    from lodewell.judge.compare import Comparison as Comparison
+    from lodewell.judge.compare import Published as Published
+    from lodewell.judge.compare import compare as compare
     from lodewell.judge.findings import Report as Report
     from lodewell.judge.score import Scored as Scored
     from lodewell.judge.score import score as score

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 
 from lodewell.errors import LodewellError
 
-COMMANDS: tuple[str, ...] = ("check", "derive", "export", "fit", "list", "relax", "score", "show", "test")
+COMMANDS: tuple[str, ...] = ("check", "compare", "derive", "export", "fit", "list", "relax", "score", "show", "test")
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130

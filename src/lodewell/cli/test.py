@@ -29,19 +29,19 @@ def command(
     figure: FigureFile = None,
     as_json: AsJson = False,
     energy: Annotated[
-        str, typer.Option("--energy", metavar="KEY", help="Name of the energies.", show_default="found")
+        str, typer.Option("--energy-key", metavar="KEY", help="Name of the energies.", show_default="found")
     ] = "",
     forces: Annotated[
-        str, typer.Option("--forces", metavar="KEY", help="Name of the forces.", show_default="found")
+        str, typer.Option("--forces-key", metavar="KEY", help="Name of the forces.", show_default="found")
     ] = "",
     stress: Annotated[
-        str, typer.Option("--stress", metavar="KEY", help="Name of the stresses.", show_default="found")
+        str, typer.Option("--stress-key", metavar="KEY", help="Name of the stresses.", show_default="found")
     ] = "",
     virial: Annotated[
-        str, typer.Option("--virial", metavar="KEY", help="Name of the virials.", show_default="found")
+        str, typer.Option("--virial-key", metavar="KEY", help="Name of the virials.", show_default="found")
     ] = "",
     config_type: Annotated[
-        str, typer.Option("--config-type", metavar="KEY", help="Name of the kind of frame.", show_default="found")
+        str, typer.Option("--config-type-key", metavar="KEY", help="Name of the kind of frame.", show_default="found")
     ] = "",
 ) -> None:
     """Test a potential: MAE and RMSE of energies, forces and stresses on labelled crystals.
@@ -111,13 +111,13 @@ def _cells(group: Group) -> list[str]:
     milli, giga = 1e3, 1.0 / GPa
     return [
         f"{group.frames:,}", f"{group.atoms:,}",
-        _number(group.energy.mae, milli), _number(group.energy.rmse, milli),
-        _number(group.force.mae), _number(group.force.rmse), _number(group.vector.mae),
-        _number(group.stress.mae, giga), _number(group.stress.rmse, giga),
+        number(group.energy.mae, milli), number(group.energy.rmse, milli),
+        number(group.force.mae), number(group.force.rmse), number(group.vector.mae),
+        number(group.stress.mae, giga), number(group.stress.rmse, giga),
     ]  # fmt: skip
 
 
-def _number(value: float | None, scale: float = 1.0) -> str:
+def number(value: float | None, scale: float = 1.0) -> str:
     """Write three figures, without powers of ten."""
     if value is None:
         return "–"
@@ -135,7 +135,7 @@ def _notes(errors: Errors, screen: Any) -> None:
     if _shifted(energy):
         screen.print(
             f"\nenergies are off by {1e3 * (energy.shift or 0.0):+,.1f} meV/atom in the mean; without that shift the "
-            f"RMSE is {_number(energy.rmse_shifted, 1e3)} meV/atom"
+            f"RMSE is {number(energy.rmse_shifted, 1e3)} meV/atom"
         )
     pressure = errors.overall.pressure
     if _shifted(pressure):
@@ -144,7 +144,7 @@ def _notes(errors: Errors, screen: Any) -> None:
             "the data may not agree (basis set), or the potential is too stiff or too soft"
         )
     if len(errors.by_element) > 1:
-        parts = ", ".join(f"{name} {_number(e.mae)}" for name, e in errors.by_element.items())
+        parts = ", ".join(f"{name} {number(e.mae)}" for name, e in errors.by_element.items())
         screen.print(f"force MAE by element (eV/Å): {parts}")
     for kind, c in errors.calibration.items():
         verdict = "about right" if 0.7 < c.z_rms < 1.4 else "too short" if c.z_rms > 1.0 else "too long"
@@ -155,8 +155,8 @@ def _notes(errors: Errors, screen: Any) -> None:
     above = errors.extrapolated.get("above 1")
     if above is not None and above.count:
         screen.print(
-            f"{above.count // 3:,} atoms are unlike all training data: their force RMSE is {_number(above.rmse)} eV/Å, "
-            f"that of the others {_number(errors.extrapolated['up to 1'].rmse)} eV/Å"
+            f"{above.count // 3:,} atoms are unlike all training data: their force RMSE is {number(above.rmse)} eV/Å, "
+            f"that of the others {number(errors.extrapolated['up to 1'].rmse)} eV/Å"
         )
 
 

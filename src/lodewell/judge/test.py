@@ -167,7 +167,7 @@ def test(
     """
     name = Path(potential).stem if isinstance(potential, str | Path) else getattr(potential, "kind", "calculator")
     refused: list[Refused] = []
-    paths, frames = _split(data)
+    paths, frames = split(data)
     labelled = iter(frames) if paths is None else read_labels(paths, keys, refused)
     return errors_of(
         as_potential(potential), labelled, name=name, refused=refused, uncertainty=uncertainty, points=points,
@@ -179,7 +179,7 @@ def test(
 test.__test__ = False  # type: ignore[attr-defined]
 
 
-def _split(data: Data) -> tuple[list[str | Path] | None, Iterable[Labelled]]:
+def split(data: Data) -> tuple[list[str | Path] | None, Iterable[Labelled]]:
     """Tell paths from frames."""
     if isinstance(data, str | Path):
         return [data], ()

@@ -226,7 +226,9 @@ def _phonons(drawn: Any, place: Any, subject: Subject, units: Units) -> None:
         if not p.real:
             axes.axhspan(low, 0.0, color=VERMILION, alpha=0.08, lw=0)
     if len(p.path_qm):
-        bands.plot(p.distance_q, p.path_qm, color=BLUE, lw=1.1)
+        jumps = np.flatnonzero(np.diff(p.distance_q) < 1e-9) + 1
+        for some in np.split(np.arange(len(p.distance_q)), jumps):
+            bands.plot(p.distance_q[some], p.path_qm[some], color=BLUE, lw=1.1)
         bands.set_xlim(p.distance_q[0], p.distance_q[-1])
         ticks, labels = _joined(p.ticks, p.labels)
         bands.set_xticks(ticks, labels)
