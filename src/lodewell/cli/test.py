@@ -63,10 +63,11 @@ def command(
     if as_json:
         print(json.dumps(errors.json(), ensure_ascii=False, indent=1))
     else:
-        _show(errors, figure)
+        show_errors(errors, figure)
 
 
-def _show(errors: Errors, figure: Path | None) -> None:
+def show_errors(errors: Errors, figure: Path | None) -> None:
+    """Print the table of errors, what hides behind the means, and what was left out."""
     from rich.markup import escape
     from rich.table import Table
 
