@@ -140,7 +140,7 @@ def test_a_name_that_no_frame_has(tmp_path, crystals):
 def test_frames_that_are_there_twice_are_told(tmp_path, crystals):
     some = labelled(crystals)
     path = write(tmp_path / "a.extxyz", [*some, some[3]])
-    assert survey_labels(path).notes == (f"1 frames are there twice or more, the first again as {path}, frame 12",)
+    assert survey_labels(path).notes == (f"1 frames repeat an earlier one, as {path}, frame 12 does {path}, frame 3",)
 
 
 CELL = st.floats(3.0, 9.0)

@@ -113,7 +113,7 @@ def show_outcome(screen: Console, outcome: FitOutcome) -> None:
     """Print facts and notes of the fit, the errors on the test data, and where everything is."""
     from rich.table import Table
 
-    from lodewell.cli.test import _show
+    from lodewell.cli.test import show_errors
     from lodewell.fit.run import summary_path
 
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -128,14 +128,15 @@ def show_outcome(screen: Console, outcome: FitOutcome) -> None:
         screen.print(f"note: {note}", markup=False)
     if outcome.errors is not None:
         screen.print("\nerrors on the test data", style="bold")
-        _show(outcome.errors, None)
+        show_errors(outcome.errors, None)
     screen.print(f"\nwritten: {outcome.file} and {summary_path(outcome.file).name}", markup=False)
 
 
 def _text(value: Any) -> str:
     """Write a fact for a person."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(item)}" for name, item in value.items())
+        parts = ((name.replace("_", " "), item) for name, item in value.items())
+        return ", ".join(f"{name} ({_text(x)})" if isinstance(x, dict) else f"{name} {_text(x)}" for name, x in parts)
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value))
     if isinstance(value, float):

@@ -82,11 +82,10 @@ class Columns:
             self, **{f.name: getattr(self, f.name)[keep] for f in fields(self) if f.name.endswith(("_f", "_fs"))}
         )
 
-    def repeats(self) -> Ints:
-        """Return the frames whose geometry an earlier one has already."""
-        first = [np.unique(self.geometry_fs[:, s], return_index=True, return_inverse=True) for s in range(2)]
-        earliest = np.minimum(*(index[inverse] for _, index, inverse in first))
-        return np.flatnonzero(earliest < np.arange(len(self)))
+    def first_f(self) -> Ints:
+        """Return for each frame the first one with its geometry, itself if it is new."""
+        found = [np.unique(self.geometry_fs[:, s], return_index=True, return_inverse=True) for s in range(2)]
+        return np.asarray(np.minimum(*(index[inverse] for _, index, inverse in found)))
 
     def shared(self, other: Columns) -> list[tuple[int, int]]:
         """Return the pairs (frame here, frame of the other) with the same geometry, one pair a frame here."""

@@ -263,10 +263,13 @@ def _notes(columns: Columns) -> list[str]:
         notes.append("all forces are exactly zero; if they were not computed, fit with --force-weight 0")
     if np.isfinite(columns.stress_max_f).any() and np.nanmax(columns.stress_max_f) == 0.0:
         notes.append("all stresses are exactly zero; if they were not computed, fit with --stress none")
-    again = columns.repeats()
+    first_f = columns.first_f()
+    again = np.flatnonzero(first_f < np.arange(len(columns)))
     if len(again):
-        file, frame = columns.place(int(again[0]))
-        notes.append(f"{len(again):,} frames are there twice or more, the first again as {file}, frame {frame}")
+        (file, frame), (other, number) = columns.place(int(again[0])), columns.place(int(first_f[again[0]]))
+        notes.append(
+            f"{len(again):,} frames repeat an earlier one, as {file}, frame {frame} does {other}, frame {number}"
+        )
     return notes
 
 

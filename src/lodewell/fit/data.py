@@ -177,15 +177,17 @@ def stress_rows(options: LabelledOptions) -> Floats:
 
 
 class Folds:
-    """Parts of equal size for cross-validation; frames of one group are in one part, every kind in all parts.
+    """Parts of equal size for cross-validation, with every kind of frame in all parts.
 
+    Frames of one group are in one part, and so are copies of a frame.
     Raises `BadOption` when there are fewer groups than parts.
     """
 
     def __init__(self, survey: Survey, count: int, seed: int) -> None:
         columns = survey.columns
-        # Frames of their own are groups of their own: give each a number behind those of the named groups.
-        group_f = np.where(columns.group_f >= 0, columns.group_f, len(columns.groups) + np.arange(len(columns)))
+        # Frames of their own are groups of their own, numbered behind the named groups; copies go with their original.
+        own_f = np.where(columns.group_f >= 0, columns.group_f, len(columns.groups) + np.arange(len(columns)))
+        group_f = np.where(columns.group_f >= 0, columns.group_f, own_f[columns.first_f()])
         groups, first, inverse = np.unique(group_f, return_index=True, return_inverse=True)
         if len(groups) < count:
             raise BadOption(

@@ -100,6 +100,7 @@ def run_fit(
     Raises `BadFile` and `BadOption` for data and options that cannot be used, before anything is computed.
     """
     clock = _Clock()
+    job.out.parent.mkdir(parents=True, exist_ok=True)
     check_writable(job.out)
     train = LabelledSource(job.train, job.options, report)
     test = LabelledSource(job.test, job.options, report, testing=True) if job.test else None
