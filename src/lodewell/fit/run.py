@@ -104,13 +104,14 @@ def run_fit(
     check_writable(job.out)
     train = LabelledSource(job.train, job.options, report)
     test = LabelledSource(job.test, job.options, report, testing=True) if job.test else None
+    survey = train.survey  # reads everything once, and refuses what cannot be used
     if test is not None:
         test = check_together(train, test)
     looked(train, test)
     clock.lap("reading")
     fitted = fit(train, job.options, out=job.out, workers=job.workers, cluster=job.cluster, report=report)
     clock.lap("fitting")
-    about = {"data": train.survey.about(), "options": asdict(job.options), **fitted.facts, **fitted.about}
+    about = {"data": survey.about(), "options": asdict(job.options), **fitted.facts, **fitted.about}
     file = fitted.potential.save(job.out, **about)
     errors = None
     if test is not None:
@@ -132,13 +133,13 @@ def run_fit(
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "family": job.family,
         "potential": str(file),
-        "train": train.survey.about(),
+        "train": survey.about(),
         "test": None if test is None else test.survey.about(),
         "options": asdict(job.options),
         "seed": job.options.seed,
         **fitted.facts,
         **fitted.about,
-        "notes": [*train.survey.notes, *fitted.notes],
+        "notes": [*survey.notes, *fitted.notes],
         "errors": None if errors is None else errors.json(),
         "seconds": clock.laps,
     }
