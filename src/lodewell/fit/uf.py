@@ -16,6 +16,7 @@ from lodewell.errors import BadOption, LodewellError
 from lodewell.fit.balance import Balance, choose
 from lodewell.fit.data import LabelledSource, stress_rows
 from lodewell.fit.distances import Distances
+from lodewell.fit.error_model import error_model
 from lodewell.fit.least_squares import Solution, Streamed, Undetermined, merged, solve
 from lodewell.fit.run import Fitted, Report, silent
 from lodewell.fit.uf_options import UFOptions
@@ -83,7 +84,7 @@ def fit_uf_files(
     potential.distances = dict(distances.count_k)
     if options.uncertainty:
         report("calibrating uncertainties", 0, None)
-        potential.knowledge = _knowledge(basis, solution, balance, train, options)
+        potential.knowledge = _knowledge(basis, solution, balance, train, stress_rows(options))
     facts = {
         "coefficients": basis.columns,
         "cutoffs_A": {"pair": max(a.high for a in basis.pairs.values()),
@@ -140,16 +141,24 @@ def fold_chunk(
 def add_frame(
     streamed: Streamed, frame: Labelled, basis: UFBasis, train: LabelledSource, fold: int, stress_vr: Floats
 ) -> None:
-    """Fold in the energy per atom, the forces and the stress of one frame."""
-    weight, rows, count = train.weight(frame), basis.rows(frame.atoms), len(frame.atoms)
+    """Fold in the rows of one frame."""
+    for kind, rows_mp, targets_m in frame_rows(frame, basis, train, stress_vr):
+        streamed.add(kind, fold, rows_mp, targets_m, train.weight(frame))
+
+
+def frame_rows(
+    frame: Labelled, basis: UFBasis, train: LabelledSource, stress_vr: Floats
+) -> Iterator[tuple[str, Floats, Floats]]:
+    """Yield the rows (M, P) and labels (M,) of a frame's energy per atom, forces and stress."""
+    rows, count = basis.rows(frame.atoms), len(frame.atoms)
     if frame.energy is not None:
         binding = frame.energy - train.references.energy_of(frame.atoms.numbers)
-        streamed.add(ENERGY, fold, rows.energy_np / count, np.array([binding / count]), weight)
+        yield ENERGY, rows.energy_np / count, np.array([binding / count])
     if frame.forces_nc is not None:
-        streamed.add(FORCE, fold, rows.forces_ncp.reshape(-1, basis.columns), frame.forces_nc.ravel(), weight)
+        yield FORCE, rows.forces_ncp.reshape(-1, basis.columns), frame.forces_nc.ravel()
     if frame.stress_cc is not None and len(stress_vr):
         stress_vp = -rows.virial_vp / frame.atoms.get_volume()
-        streamed.add(STRESS, fold, stress_vr @ stress_vp, stress_vr @ frame.stress_cc[_VOIGT], weight)
+        yield STRESS, stress_vr @ stress_vp, stress_vr @ frame.stress_cc[_VOIGT]
 
 
 def _ridge(basis: UFBasis, train: LabelledSource) -> Floats:
@@ -172,27 +181,31 @@ def _solved(streamed: Streamed, basis: UFBasis, balance: Balance, penalty_pp: Fl
 
 
 def _knowledge(
-    basis: UFBasis, solution: Solution, balance: Balance, train: LabelledSource, options: UFOptions
+    basis: UFBasis, solution: Solution, balance: Balance, train: LabelledSource, stress_vr: Floats
 ) -> Knowledge:
-    """Scale the standard deviations so that on average they are as large as the held-out errors."""
-    unscaled = Knowledge(solution.factor_pp.astype(np.float32), 1.0, 1.0, 1.0, 1.0)
+    """Fit the error model to the residuals of some frames, raised to the size of held-out errors."""
+    known = Knowledge(solution.factor_pp.astype(np.float32))
     every = max(1, len(train) // _SAMPLE)
-    energy, force, stress, grade = [], [], [], 0.0
-    for frame in list(train)[::every]:
-        guess = unscaled.of(basis, frame.atoms)
-        energy.append((guess.energy / len(frame.atoms)) ** 2)
-        force.append(float((guess.forces_nc**2).mean()))
-        if guess.stress_cc is not None:
-            stress.append(float((guess.stress_cc**2).mean()))
-        grade = max(grade, float(guess.grade_n.max()))
-    held = balance.held_out
+    spreads: dict[str, list[Floats]] = {ENERGY: [], FORCE: [], STRESS: []}
+    squares: dict[str, list[Floats]] = {ENERGY: [], FORCE: [], STRESS: []}
+    grade = 0.0
+    for k, frame in enumerate(train):
+        if k % every:
+            continue
+        each_np = basis.rows(frame.atoms, each_atom=True).energy_np
+        grade = max(grade, float(known.spread(each_np).max()))
+        for kind, rows_mp, targets_m in frame_rows(frame, basis, train, stress_vr):
+            spreads[kind].append(known.spread(rows_mp))
+            squares[kind].append((rows_mp @ solution.coefficients_p - targets_m) ** 2)
 
-    def scale(kind: str, squares: list[float]) -> float:
-        return held[kind] / np.sqrt(np.mean(squares)) if squares and kind in held else 1.0
+    def model(kind: str) -> tuple[float, float]:
+        if not spreads[kind]:
+            return 1.0, 0.0
+        square_m = np.concatenate(squares[kind])
+        raised = max(1.0, balance.held_out[kind] ** 2 / max(float(square_m.mean()), 1e-300))
+        return error_model(np.concatenate(spreads[kind]), raised * square_m)
 
-    return replace(
-        unscaled, energy=scale(ENERGY, energy), force=scale(FORCE, force), stress=scale(STRESS, stress), grade=grade
-    )
+    return replace(known, energy=model(ENERGY), force=model(FORCE), stress=model(STRESS), grade=float(np.sqrt(grade)))
 
 
 def _extended(streamed: Streamed, basis: UFBasis, options: UFOptions) -> Streamed:

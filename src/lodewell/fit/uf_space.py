@@ -17,7 +17,7 @@ from lodewell.potentials.uf_basis import UFBasis
 
 _WALL = 0.5  # curves begin at this share of the shortest distance in the data
 _WALL_INTERVALS = 4
-_NEIGHBOURS, _NEIGHBOURS_3BODY = 60, 18
+_NEIGHBOURS, _NEIGHBOURS_3BODY = 50, 16
 
 
 def lay_out(distances: Distances, species: Sequence[int], options: UFOptions) -> UFBasis:

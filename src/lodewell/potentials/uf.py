@@ -71,36 +71,49 @@ class Spline3:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What a fit knows of its errors: the covariance of its coefficients, and scales found on held-out data.
+    """What a fit knows of its errors: the covariance of its coefficients, and an error model found on data.
+
+    The variance of a number with row φ is scale · φᵀ (RᵀR)⁻¹ φ + floor: what more data would mend, and what they would
+    not, because the form cannot follow the truth.
 
     | field | meaning |
     |---|---|
-    | `factor_pp` | upper triangle R (P, P); the covariance is the inverse of RᵀR |
-    | `energy`, `force`, `stress` | factors that make standard deviations as large as held-out errors |
-    | `grade` | the largest standard deviation of an atom's energy in the training data, before the factor |
+    | `factor_pp` | upper triangle R (P, P) |
+    | `energy`, `force`, `stress` | scale and floor: of energy per atom (eV²), force (eV²/Å²), stress (eV²/Å⁶) |
+    | `grade` | the largest standard deviation of an atom's energy in the training data, before the scale |
     """
 
     factor_pp: NDArray[np.floating[Any]]
-    energy: float
-    force: float
-    stress: float
-    grade: float
+    energy: tuple[float, float] = (1.0, 0.0)
+    force: tuple[float, float] = (1.0, 0.0)
+    stress: tuple[float, float] = (1.0, 0.0)
+    grade: float = 1.0
+
+    def spread(self, rows_mp: Floats) -> Floats:
+        """Return φᵀ (RᵀR)⁻¹ φ of each row, (M,)."""
+        rows = rows_mp.T.astype(self.factor_pp.dtype)
+        solved = solve_triangular(self.factor_pp, rows, trans="T", check_finite=False)
+        return np.asarray(np.einsum("pm,pm->m", solved, solved, dtype=float))
 
     def of(self, basis: UFBasis, atoms: Atoms) -> Uncertainty:
         """Return the standard deviations on one crystal."""
-        rows = basis.rows(atoms, each_atom=True)
+        rows, count = basis.rows(atoms, each_atom=True), len(atoms)
         volume = atoms.get_volume() if atoms.pbc.all() else 0.0
-        stress_v = self._deviation(rows.virial_vp)
+        energy = self.spread(rows.energy_np.mean(axis=0)[None])[0]
+        stress_cc = None
+        if volume:
+            stress_v = _deviation(self.spread(rows.virial_vp) / volume**2, self.stress)
+            stress_cc = stress_v[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]]
         return Uncertainty(
-            energy=self.energy * float(self._deviation(rows.energy_np.sum(axis=0)[None])[0]),
-            forces_nc=self.force * self._deviation(rows.forces_ncp.reshape(-1, basis.columns)).reshape(-1, 3),
-            stress_cc=self.stress * stress_v[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]] / volume if volume else None,
-            grade_n=self._deviation(rows.energy_np) / self.grade,
+            energy=count * float(_deviation(energy, self.energy)),
+            forces_nc=_deviation(self.spread(rows.forces_ncp.reshape(-1, basis.columns)), self.force).reshape(-1, 3),
+            stress_cc=stress_cc,
+            grade_n=np.sqrt(self.spread(rows.energy_np)) / self.grade,
         )
 
-    def _deviation(self, rows_mp: Floats) -> Floats:
-        solved = solve_triangular(self.factor_pp, rows_mp.T.astype(self.factor_pp.dtype), trans="T", check_finite=False)
-        return np.asarray(np.sqrt(np.einsum("pm,pm->m", solved, solved, dtype=float)))
+
+def _deviation(spread: Any, model: tuple[float, float]) -> Any:
+    return np.sqrt(model[0] * spread + model[1])
 
 
 class UF(Potential):
@@ -216,7 +229,9 @@ class UF(Potential):
             size = round((np.sqrt(8 * len(packed) + 1) - 1) / 2)
             factor = np.zeros((size, size), dtype=packed.dtype)
             factor[np.triu_indices(size)] = packed
-            potential.knowledge = Knowledge(factor, **meta["knowledge"])
+            known = meta["knowledge"]
+            models = [(float(a), float(b)) for a, b in (known[kind] for kind in ("energy", "force", "stress"))]
+            potential.knowledge = Knowledge(factor, *models, grade=known["grade"])
         return potential
 
 
