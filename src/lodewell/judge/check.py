@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -85,17 +86,17 @@ def check(
 
 
 def _read(crystals: Crystals, potential: Potential) -> list[Atoms]:
-    if isinstance(crystals, Atoms):
-        return [crystals]
-    given = [crystals] if isinstance(crystals, str | Path) else list(crystals)
+    given = [crystals] if isinstance(crystals, Atoms | str | Path) else list(crystals)
     found = [a for a in given if isinstance(a, Atoms)]
     paths = [p for p in given if isinstance(p, str | Path)]
-    for record in read_crystals(paths) if paths else ():
+    records = list(read_crystals(paths)) if paths else []
+    count = Counter(record.file for record in records)
+    for record in records:
         if record.atoms is None:
             raise BadCrystal(f"{record.file}, frame {record.frame}: {record.error}")
-        atoms = record.atoms
-        atoms.info.setdefault("id", Path(record.file).name.split(".")[0])
-        found.append(atoms)
+        stem = Path(record.file).name.split(".")[0]
+        record.atoms.info["id"] = stem if count[record.file] == 1 else f"{stem}:{record.frame}"
+        found.append(record.atoms)
     if not found:
         raise BadOption("no crystal was given")
     for atoms in found:
@@ -179,9 +180,10 @@ class _Work:
 
     def _at_rest(self, given: list[Atoms]) -> list[Prototype]:
         cells = [standard_axes(a) if a.pbc.all() else a for a in given]
-        results = relax(cells, self.potential, keep_symmetry=True, fmax=1e-4, max_steps=1000, duplicates=False)
         found = []
-        for atoms, result in zip(given, results, strict=True):
+        for atoms, cell in zip(given, cells, strict=True):
+            symmetric = bool(cell.pbc.all())
+            (result,) = relax(cell, self.potential, keep_symmetry=symmetric, fmax=1e-4, max_steps=1000)
             name = str(atoms.info.get("id", ""))
             formula = atoms.get_chemical_formula("metal", empirical=True)
             if not result.sane or result.atoms is None:
@@ -214,7 +216,7 @@ class _Work:
         rng = np.random.default_rng(self.options.seed)
         crystals = []
         for atoms in subjects:
-            rattled = atoms.repeat((2, 1, 1)) if len(atoms) < 8 else atoms.copy()
+            rattled = atoms.repeat((2, 1, 1)) if len(atoms) < 8 and atoms.pbc.all() else atoms.copy()
             rattled.positions += rng.normal(0.0, 0.05, rattled.positions.shape)
             crystals += [rattled] if len(atoms) < 64 else []
         only = _Only(self.potential, frozenset(elements))
@@ -230,8 +232,8 @@ class _Work:
         for first, second in combinations_with_replacement(elements, 2):
             if self._knows(first, second):
                 name = f"{chemical_symbols[first]}-{chemical_symbols[second]}"
-                judge = partial(verdicts.of_dimer, units=self.units, known=bond(cells, first, second))
-                pair = self._try("pairs", name, partial(dimer, self.potential, first, second), judge)
+                pull = partial(dimer, self.potential, first, second)
+                pair = self._try("pairs", name, pull, partial(verdicts.of_dimer, units=self.units))
                 dimers += [pair] if pair is not None else []
         for end, middle, other in triples(elements):
             if self._knows(end, middle, other):

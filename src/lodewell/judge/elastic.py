@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,7 +157,10 @@ def standard_axes(atoms: Atoms) -> Atoms:
     import spglib
 
     cell: Any = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    found = spglib.standardize_cell(cell, to_primitive=True, no_idealize=False, symprec=1e-3)
+    found: Any = None
+    with warnings.catch_warnings(), suppress(Exception):  # versions differ in how they say that they find nothing
+        warnings.simplefilter("ignore", DeprecationWarning)
+        found = spglib.standardize_cell(cell, to_primitive=True, no_idealize=False, symprec=1e-3)
     if found is None:
         return atoms.copy()
     lattice, places, numbers = found

@@ -16,6 +16,7 @@ from lodewell.potentials.base import Potential
 _STEP = 0.01  # Å, of an atom that is displaced
 _LEAST, _MOST = 10.0, 14.0  # Å: supercells reach twice the cutoff, within these heights
 _ATOMS, _CELLS = 500, 300  # largest supercell, and most of them
+_FEW = 6  # atoms: up to here all displacements cost less than the search for symmetry in the supercell
 _POINTS, _MESH = 160, 3000  # along the path; in the whole zone
 _NOISE = 0.01  # imaginary frequencies below this share of the highest one are rounding near the zone's centre
 
@@ -92,7 +93,8 @@ def phonons(potential: Potential, atoms: Atoms) -> Phonons:
     cell = PhonopyAtoms(
         symbols=atoms.get_chemical_symbols(), cell=atoms.cell.array, scaled_positions=atoms.get_scaled_positions()
     )
-    work = Phonopy(cell, np.diag(_repeats(atoms, potential.cutoff)), primitive_matrix=np.eye(3))
+    work = Phonopy(cell, np.diag(_repeats(atoms, potential.cutoff)), primitive_matrix=np.eye(3),
+                   is_symmetry=len(atoms) > _FEW)  # fmt: skip
     work.generate_displacements(distance=_STEP)
     cells = [c for c in work.supercells_with_displacements if c is not None]
     if len(cells) > _CELLS:

@@ -101,14 +101,18 @@ class Calibration:
 class CalibrationTally:
     """Counts into which interval each error falls."""
 
-    def __init__(self) -> None:
+    def __init__(self, floor: float) -> None:
+        self.floor = floor
         self.count, self.square = 0, 0.0
         self.bins: Ints = np.zeros(len(LEVELS) + 1, dtype=np.int64)
 
     def add(self, errors: ArrayLike, sigmas: ArrayLike) -> None:
-        """Add errors with their standard deviations, of one shape; those of zero say nothing and are left out."""
+        """Add errors with their standard deviations, of one shape.
+
+        Left out are deviations below the floor: where symmetry makes a number vanish, both are rounding.
+        """
         error, sigma = np.asarray(errors, np.float64).ravel(), np.asarray(sigmas, np.float64).ravel()
-        known = np.isfinite(sigma) & (sigma > 0.0)
+        known = np.isfinite(sigma) & (sigma > self.floor)
         z = np.abs(error[known]) / sigma[known]
         self.count += z.size
         self.square += float((z * z).sum())

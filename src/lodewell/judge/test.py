@@ -29,6 +29,7 @@ Data: TypeAlias = str | Path | Sequence[str | Path] | Iterable[Labelled]
 _ATOMS, _FRAMES = 4_000, 200  # of one batch
 _KINDS = ("energy", "force", "stress")
 _UNITS = {"energy": "eV/atom", "force": "eV/Å", "stress": "eV/Å^3"}
+_FLOOR = {"energy": 1e-7, "force": 1e-5, "stress": 1e-7}  # standard deviations below this are rounding
 _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
@@ -250,7 +251,7 @@ class _Comparison:
         self.overall = _Sums()
         self.groups: defaultdict[str, _Sums] = defaultdict(_Sums)
         self.element: defaultdict[int, Tally] = defaultdict(Tally)
-        self.bars = {kind: CalibrationTally() for kind in _KINDS}
+        self.bars = {kind: CalibrationTally(_FLOOR[kind]) for kind in _KINDS}
         self.grade = {"above 1": Tally(), "up to 1": Tally()}
         rng = np.random.default_rng(0)
         self.sample = {kind: Sample(w, points, rng) for kind, w in (("energy", 5), ("force", 11), ("stress", 19))}

@@ -76,12 +76,9 @@ def of_laws(violations: Sequence[Violation]) -> list[Row]:
     ]
 
 
-def of_dimer(d: Dimer, units: Units, known: float | None = None) -> list[Row]:
-    """Judge the curve of a pair: a hole in the wall is bad; a soft wall and several wells need a look.
-
-    known: nearest distance (Å) of these two in a crystal at rest, from which on inwards there should be a wall.
-    """
-    verdict, notes = _wall(d, known)
+def of_dimer(d: Dimer, units: Units) -> list[Row]:
+    """Judge the curve of a pair: a hole in the wall is bad; a soft wall and several wells need a look."""
+    verdict, notes = _wall(d)
     if len(d.wells) > 1:
         verdict = "look" if verdict == "ok" else verdict
         notes.append("several wells, at " + ", ".join(f"{r:.2f}" for r in d.wells[:4]) + " Å")
@@ -93,13 +90,12 @@ def of_dimer(d: Dimer, units: Units, known: float | None = None) -> list[Row]:
     return [Row("pairs", d.pair, "depth of the well", d.depth, units.energy, verdict, "; ".join(notes))]
 
 
-def _wall(d: Dimer, known: float | None) -> tuple[Verdict, list[str]]:
+def _wall(d: Dimer) -> tuple[Verdict, list[str]]:
     if not np.isfinite(d.energy_k).all():
         return "bad", [f"the energy is not finite inside {d.hole:.2f} Å"]
     if not d.energy_k.any():
         return "ok", []
-    inner = known or d.r_min
-    if d.hole is not None and inner is not None and d.hole < 0.95 * inner:
+    if d.hole is not None:
         top = float(d.energy_k.max())
         deep = float(d.energy_k[d.r_k < d.hole].min())
         hurts = deep < top - max(0.5 * abs(top), 2.0 * d.depth)

@@ -21,8 +21,6 @@ def place_labels(
 
     avoid: further places (data coordinates), such as along a line, that should stay free.
     """
-    from matplotlib.patheffects import withStroke
-
     canvas = axes.figure.canvas
     canvas.draw()
     renderer, to_pixels = canvas.get_renderer(), axes.transData.transform
@@ -50,9 +48,9 @@ def place_labels(
         note = axes.annotate(
             texts[k], points[k], xytext=offset, textcoords="offset points", ha="center", va="center", fontsize=size,
             color=colours[k], arrowprops=line if distance > _DISTANCES[1] else None, zorder=6,
+            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
         )  # fmt: skip
         note.set_in_layout(False)
-        note.set_path_effects([withStroke(linewidth=2.5, foreground="white", alpha=0.85)])
 
 
 def _extent(axes: Any, renderer: Any, text: str, size: float) -> tuple[float, float]:

@@ -146,7 +146,8 @@ def _force_by_distance(axes: Any, errors: Errors) -> None:
     axes.set(title="Force error by distance", xlabel="nearest neighbour (Å)", ylabel="|ΔF| (eV/Å)")
     rows = errors.points.force
     near, length = rows[:, 9], np.linalg.norm(rows[:, 3:6] - rows[:, 0:3], axis=1)
-    seen = np.isfinite(near) & (length > 0.0)
+    # Forces that symmetry makes vanish on both sides agree to rounding, and say nothing.
+    seen = np.isfinite(near) & ((np.abs(rows[:, :6]) > 1e-6).any(axis=1))
     near, length, kinds = near[seen], length[seen], rows[seen, 10]
     if not len(near):
         axes.text(0.5, 0.5, "the data have no forces", transform=axes.transAxes, ha="center", color=GREY)
@@ -164,7 +165,6 @@ def _force_by_distance(axes: Any, errors: Errors) -> None:
             worst.append(np.quantile(here, 0.95))
     axes.plot(middles, centre, color=INK, lw=1.6, zorder=4, label="median")
     axes.plot(middles, worst, color=INK, lw=1.0, ls=(0, (4, 2)), zorder=4, label="19 of 20 are below")
-    # Forces that symmetry makes vanish on both sides agree to rounding: they must not stretch the axis.
     top = float(length.max())
     bottom = max(0.6 * float(np.quantile(length, 0.02)), 1e-4 * top)
     axes.set(yscale="log", ylim=(bottom, top * (top / bottom) ** 0.2), xlim=(low - 0.02, high + 0.02))

@@ -75,16 +75,16 @@ def _structures(axes: Any, report: Report) -> None:
         _empty(axes, "no structure is bound")
         return
     several = len({p.formula for p in shown}) > 1
+    heights = [_height(p) for p in shown]
+    span = max(max(heights) - min(heights), 0.15 * _depth(shown), 1e-6)
     for k, p in enumerate(shown):
         assert p.volume_k is not None
         assert p.energy_k is not None
-        base = (p.energy_per_atom or 0.0) - _height(p)
-        axes.plot(p.volume_k, p.energy_k - base, color=_LINES[k % len(_LINES)], lw=1.3, label=_label(p, report.units))
+        over = p.energy_k - (p.energy_per_atom or 0.0) + _height(p)
+        over[over > max(heights) + 0.4 * span] = np.nan  # there stands the legend
+        axes.plot(p.volume_k, over, color=_LINES[k % len(_LINES)], lw=1.3, label=_label(p, report.units))
         axes.plot(p.volume_per_atom, _height(p), "o", ms=4.0, color=_LINES[k % len(_LINES)])
-    heights = [_height(p) for p in shown]
-    span = max(max(heights) - min(heights), 0.15 * _depth(shown), 1e-6)
-    # Room for the legend above the wells.
-    axes.set_ylim(min(heights) - 0.08 * span, max(heights) + (0.35 + 0.11 * len(shown)) * span)
+    axes.set_ylim(min(heights) - 0.08 * span, max(heights) + (0.42 + 0.1 * len(shown)) * span)
     volumes = [p.volume_per_atom or 0.0 for p in shown]
     axes.set_xlim(0.72 * min(volumes), 1.28 * max(volumes))
     what = (
@@ -93,8 +93,7 @@ def _structures(axes: Any, report: Report) -> None:
         else "energy over the best"
     )
     axes.set(xlabel="volume (Å³/atom)", ylabel=f"{what} ({report.units.energy}/atom)")
-    axes.legend(loc="upper right", handlelength=1.2, labelspacing=0.25, borderaxespad=0.1, fontsize=7.5, frameon=True,
-                facecolor="white", framealpha=0.85, edgecolor="none")  # fmt: skip
+    axes.legend(loc="upper right", handlelength=1.2, labelspacing=0.25, borderaxespad=0.1, fontsize=7.5)
 
 
 def _chosen(bound: Sequence[Prototype]) -> list[Prototype]:
