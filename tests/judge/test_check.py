@@ -263,6 +263,13 @@ def test_broken_laws_are_bad_and_a_part_that_fails_costs_a_row():
     assert rows_of(stumbling, "equation of state")[0].verdict == "ok"
 
 
+def test_moduli_far_from_experiment_are_bad(copper):
+    stiff = lodewell.check(2.5 * copper, laws=False, phonons=False, dynamics=False)
+    verdicts = {r.quantity: r.verdict for r in stiff.rows if r.reference is not None}
+    assert verdicts == {"lattice constant a": "ok", "bulk modulus": "bad", "C11": "bad", "C12": "bad", "C44": "bad"}
+    assert stiff.verdict == "bad"
+
+
 def test_compounds_and_holes():
     salt = Buckingham({"Mg-O": (1428.5, 0.2945, 40.0), "O-O": (2276.0, 0.149, 27.88)}, cutoff=6.0)
     report = lodewell.check(salt, steps=50, phonons=False)

@@ -82,8 +82,8 @@ def _show(report: Report, figure: Path | None) -> None:
         part = row.part
     screen.print(table)
     _structures(report)
-    counts = Counter(row.verdict for row in report.rows)
-    screen.print(f"\n{', '.join(f'{n} {v}' for v, n in counts.most_common())}; {report.seconds:.0f} s")
+    counts = Counter[str](row.verdict for row in report.rows)
+    screen.print(f"\n{', '.join(f'{counts[v]} {v}' for v in COLOURS if counts[v])}; {report.seconds:.0f} s")
     if figure is not None:
         screen.print(f"written: {figure}")
 

@@ -135,7 +135,7 @@ class Errors:
         if self.extrapolated:
             out["extrapolation"] = {name: {"force": error.json()} for name, error in self.extrapolated.items()}
         out["refused"] = [asdict(r) for r in self.refused]
-        return {"potential": self.name} | out
+        return {"potential": self.name, "calibrated": self.calibrated} | out
 
     def figure(self, path: str | Path) -> Path:
         """Draw parity, errors against distance, and the calibration of error bars; return the file."""

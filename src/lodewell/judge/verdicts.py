@@ -22,7 +22,7 @@ Verdict: TypeAlias = Literal["ok", "look", "bad", "skipped"]
 WORST_FIRST: tuple[Verdict, ...] = ("bad", "look", "ok", "skipped")
 
 _LATTICE = (0.03, 0.12)  # relative errors of a lattice constant from which on one should look, and it is bad
-_MODULUS = 0.25  # relative error of an elastic constant from which on one should look
+_MODULUS = (0.25, 1.0)  # relative errors of an elastic constant from which on one should look, and it is bad
 _SAME_MODULUS = 0.03  # between the curve of energies and the elastic constants
 _SLOPES = (1.5, 10.0)  # what dB/dp is for crystals
 _SOFT_WALL = 0.6  # of the distance at the well: the wall should there be higher than
@@ -246,7 +246,8 @@ def _with_reference(row: Row, known: float | None) -> Row:
     if known is None or row.value is None:
         return row
     off = row.value / known - 1.0
-    verdict: Verdict = "look" if row.verdict == "ok" and abs(off) > _MODULUS else row.verdict
+    verdict: Verdict = "bad" if abs(off) > _MODULUS[1] else "look" if abs(off) > _MODULUS[0] else "ok"
+    verdict = min(verdict, row.verdict, key=WORST_FIRST.index)
     note = f"{100.0 * off:+.0f} %" + (f"; {row.note}" if row.note else "")
     return replace(row, reference=known, verdict=verdict, note=note)
 

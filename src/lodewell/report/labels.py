@@ -48,7 +48,7 @@ def place_labels(
         note = axes.annotate(
             texts[k], points[k], xytext=offset, textcoords="offset points", ha="center", va="center", fontsize=size,
             color=colours[k], arrowprops=line if distance > _DISTANCES[1] else None, zorder=6,
-            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
+            bbox={"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.3},
         )  # fmt: skip
         note.set_in_layout(False)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from lodewell.report.style import (
     BLUE,
@@ -80,11 +81,12 @@ def _structures(axes: Any, report: Report) -> None:
     for k, p in enumerate(shown):
         assert p.volume_k is not None
         assert p.energy_k is not None
-        over = p.energy_k - (p.energy_per_atom or 0.0) + _height(p)
-        over[over > max(heights) + 0.4 * span] = np.nan  # there stands the legend
-        axes.plot(p.volume_k, over, color=_LINES[k % len(_LINES)], lw=1.3, label=_label(p, report.units))
+        volume = np.linspace(p.volume_k[0], p.volume_k[-1], 400)
+        over = CubicSpline(p.volume_k, p.energy_k)(volume) - (p.energy_per_atom or 0.0) + _height(p)
+        over[over > max(heights) + 0.6 * span] = np.nan  # there stands the legend
+        axes.plot(volume, over, color=_LINES[k % len(_LINES)], lw=1.3, label=_label(p, report.units))
         axes.plot(p.volume_per_atom, _height(p), "o", ms=4.0, color=_LINES[k % len(_LINES)])
-    axes.set_ylim(min(heights) - 0.08 * span, max(heights) + (0.42 + 0.1 * len(shown)) * span)
+    axes.set_ylim(min(heights) - 0.08 * span, max(heights) + (0.62 + 0.12 * len(shown)) * span)
     volumes = [p.volume_per_atom or 0.0 for p in shown]
     axes.set_xlim(0.72 * min(volumes), 1.28 * max(volumes))
     what = (
