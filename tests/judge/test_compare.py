@@ -13,7 +13,7 @@ import lodewell
 from lodewell import Morse, Published
 from lodewell.cli import app
 from lodewell.crystals.labels import Labelled
-from lodewell.errors import BadOption
+from lodewell.errors import BadFile, BadOption
 from lodewell.judge.compare import Compared, Comparison, named
 from lodewell.judge.timing import Cost, costs, typical
 from lodewell.report.labels import place_labels, spread
@@ -63,6 +63,25 @@ def test_errors_and_costs_of_the_same_run(near, far, frames):
     assert plain["timed_on"]["atoms"] == 500
     assert plain["potentials"][1]["force"]["mae"] == pytest.approx(1e-3)
     assert plain["front"]["force"][-1] == "far"
+
+
+class Small(Morse):
+    """It refuses large cells."""
+
+    def compute(self, batch, neighbours):
+        if len(batch.species_n) > 400:
+            raise MemoryError("too many atoms")
+        return super().compute(batch, neighbours)
+
+
+def test_who_cannot_be_timed_is_tested_all_the_same_and_who_cannot_be_tested_is_named(near, frames):
+    found = lodewell.compare({"near": near, "small": Small(COPPER, cutoff=4.0)}, frames, atoms=500, seconds=0.0)
+    assert found.rows[0].cost is not None
+    assert found.rows[1].cost is None
+    assert found.rows[1].mae("force") is not None
+    gold = Morse({"Au-Au": (0.4, 1.5, 3.0)}, cutoff=5.0)
+    with pytest.raises(BadFile, match="gold: no frame could be compared; the first: made-up, frame 0"):
+        lodewell.compare({"near": near, "gold": gold}, frames)
 
 
 def made_up(values, published=()):

@@ -11,7 +11,7 @@ from ase import Atoms
 
 from lodewell.crystals.label_keys import LabelKeys
 from lodewell.crystals.labels import Labelled, Refused, read_labels
-from lodewell.errors import BadCrystal, BadOption
+from lodewell.errors import BadCrystal, BadFile, BadOption
 from lodewell.judge.dynamics import repeated
 from lodewell.judge.test import Data, Errors, errors_of, split
 from lodewell.judge.timing import Cost, costs, processor, typical
@@ -151,7 +151,12 @@ def compare(
     for name, engine in engines.items():
         progress(f"testing {name}")
         refused: list[Refused] = []
-        errors[name] = errors_of(engine, frames.read(refused), name=name, refused=refused, uncertainty=False, points=0)
+        try:
+            errors[name] = errors_of(
+                engine, frames.read(refused), name=name, refused=refused, uncertainty=False, points=0
+            )
+        except BadFile as error:
+            raise BadFile(f"{name}: {error}") from error
     cell = frames.cell(list(engines.values()), atoms)
     measured: dict[str, Cost] = {}
     if cell is not None:

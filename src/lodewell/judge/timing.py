@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import statistics
 import sys
@@ -19,6 +20,8 @@ from ase import Atoms
 from lodewell.crystals.batch import Batch
 from lodewell.interop.ase import FromCalculator
 from lodewell.potentials.base import Potential, spatial_order
+
+logger = logging.getLogger(__name__)
 
 _SKIN = 0.5  # Å
 _STIR = 0.02  # Å, how far atoms are moved at random before each evaluation
@@ -48,7 +51,7 @@ class Cost:
 
 
 def costs(potentials: Mapping[str, Potential], cell: Atoms, *, seconds: float = 3.0, seed: int = 0) -> dict[str, Cost]:
-    """Time potentials in turns, A B C A B C ..., after one call each that warms them up.
+    """Time potentials in turns, A B C A B C ..., after one call each that warms them up; those that fail are left out.
 
     Args:
         potentials: by name.
@@ -64,6 +67,8 @@ def costs(potentials: Mapping[str, Potential], cell: Atoms, *, seconds: float = 
     n = 1e-6 * len(cell)
     out = {}
     for name in potentials:
+        if ("step", name) not in times:
+            continue
         runs = times["step", name]
         middle = statistics.median(runs)
         new = times.get(("fresh", name))
@@ -75,9 +80,14 @@ def costs(potentials: Mapping[str, Potential], cell: Atoms, *, seconds: float = 
 def _race(
     contenders: Mapping[tuple[str, str], Callable[[], object]], seconds: float
 ) -> dict[tuple[str, str], list[float]]:
-    for function in contenders.values():
-        function()
-    times: dict[_Way, list[float]] = {name: [] for name in contenders}
+    times: dict[_Way, list[float]] = {}
+    for name, function in contenders.items():
+        try:
+            function()
+        except Exception:  # calculators of others raise anything
+            logger.warning("%s cannot compute the cell that is timed", name[1], exc_info=True)
+        else:
+            times[name] = []
     for _ in range(_MOST):
         left = [n for n, runs in times.items() if len(runs) < _LEAST or sum(runs) < seconds]
         for name in left:
