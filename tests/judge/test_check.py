@@ -20,7 +20,7 @@ from lodewell.judge.dynamics import hot_dynamics
 from lodewell.judge.elastic import elastic_constants, standard_axes, strained
 from lodewell.judge.equation_of_state import birch_murnaghan, equation_of_state
 from lodewell.judge.phonons import phonons
-from lodewell.judge.prototypes import relaxed_prototypes
+from lodewell.judge.prototypes import formula_of, relaxed_prototypes
 from lodewell.relax.run import relax
 
 EPSILON, SIGMA = 0.7, 2.0
@@ -278,6 +278,11 @@ def test_compounds_and_holes():
     holes = [r for r in rows_of(report, "pairs") if r.about == "O-O"]
     assert holes[0].verdict == "bad"
     assert "no wall inside" in holes[0].note
+
+
+def test_formulas_are_written_as_chemists_do():
+    names = ("MgO", "SiO2", "Li2O", "NaCl", "Cu3Au", "GaAs", "Si8")
+    assert [formula_of(Atoms(n)) for n in names] == ["MgO", "SiO2", "Li2O", "NaCl", "AuCu3", "GaAs", "Si"]
 
 
 def test_a_table_without_energies_is_told_in_its_own_unit(table):

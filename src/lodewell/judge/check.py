@@ -27,7 +27,7 @@ from lodewell.judge.elastic import elastic_constants, standard_axes
 from lodewell.judge.equation_of_state import EquationOfState, equation_of_state
 from lodewell.judge.findings import Report, Subject
 from lodewell.judge.phonons import has_phonopy, phonons
-from lodewell.judge.prototypes import Prototype, described, relaxed_prototypes, with_ordering
+from lodewell.judge.prototypes import Prototype, described, formula_of, relaxed_prototypes, with_ordering
 from lodewell.judge.units import Units, units_of
 from lodewell.judge.verdicts import Row
 from lodewell.potentials.base import Potential
@@ -185,7 +185,7 @@ class _Work:
             symmetric = bool(cell.pbc.all())
             (result,) = relax(cell, self.potential, keep_symmetry=symmetric, fmax=1e-4, max_steps=1000)
             name = str(atoms.info.get("id", ""))
-            formula = atoms.get_chemical_formula("metal", empirical=True)
+            formula = formula_of(atoms)
             if not result.sane or result.atoms is None:
                 found.append(Prototype(name, formula, message=result.message))
             else:

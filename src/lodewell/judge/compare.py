@@ -13,6 +13,7 @@ from lodewell.crystals.label_keys import LabelKeys
 from lodewell.crystals.labels import Labelled, Refused, read_labels
 from lodewell.errors import BadCrystal, BadFile, BadOption
 from lodewell.judge.dynamics import repeated
+from lodewell.judge.prototypes import formula_of
 from lodewell.judge.test import Data, Errors, errors_of, split
 from lodewell.judge.timing import Cost, costs, processor, typical
 from lodewell.potentials.base import Potential
@@ -163,7 +164,7 @@ def compare(
         progress(f"timing on {len(cell):,} atoms")
         measured = costs(engines, cell, seconds=seconds)
     rows = [Compared(name, engine.kind, errors[name], measured.get(name)) for name, engine in engines.items()]
-    formula = "" if cell is None else cell.get_chemical_formula("metal", empirical=True)
+    formula = "" if cell is None else formula_of(cell)
     return Comparison(tuple(rows), tuple(published), formula, 0 if cell is None else len(cell), processor())
 
 

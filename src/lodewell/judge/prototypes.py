@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from math import gcd
 
 import numpy as np
 from ase import Atoms
@@ -12,6 +14,7 @@ from ase.build import bulk
 from ase.data import chemical_symbols, covalent_radii
 
 from lodewell.crystals.batch import Floats
+from lodewell.crystals.chemistry import anion_of
 from lodewell.judge import observed
 from lodewell.potentials.base import Potential
 from lodewell.relax.run import relax
@@ -91,7 +94,7 @@ def relaxed_prototypes(potential: Potential, elements: Sequence[int]) -> list[Pr
     )
     found = []
     for (name, shape), outcome in zip(shapes, sized, strict=True):
-        shown, formula = _NAMES.get(name, name), shape.get_chemical_formula("metal", empirical=True)
+        shown, formula = _NAMES.get(name, name), formula_of(shape)
         if not isinstance(outcome, Atoms):
             found.append(Prototype(shown, formula, message=outcome))
             continue
@@ -115,10 +118,18 @@ def described(
         energy_k /= len(atoms)
     volume = float(atoms.get_volume()) / len(atoms) if atoms.pbc.all() else None
     return Prototype(
-        name, atoms.get_chemical_formula("metal", empirical=True), atoms, energy_per_atom=energy_per_atom,
+        name, formula_of(atoms), atoms, energy_per_atom=energy_per_atom,
         volume_per_atom=volume, nearest=nearest_distance(atoms),
         lattice=_lattice(kind, atoms), observed=_observed(atoms, kind), volume_k=volume_k, energy_k=energy_k,
     )  # fmt: skip
+
+
+def formula_of(atoms: Atoms) -> str:
+    """Write the reduced formula as chemists do, anions last: "MgO", "Li2O", "SiO2"."""
+    counts = Counter(int(z) for z in atoms.numbers)
+    divisor = gcd(*counts.values())
+    order = sorted(counts, key=lambda z: (-anion_of([z]), chemical_symbols[z]))
+    return "".join(f"{chemical_symbols[z]}{counts[z] // divisor if counts[z] > divisor else ''}" for z in order)
 
 
 def _shapes(elements: Sequence[int]) -> Iterator[tuple[str, Atoms]]:

@@ -145,8 +145,11 @@ def of_structures(found: Sequence[Prototype], units: Units) -> list[Row]:
         here = [p for p in found if p.formula == formula]
         bound = sorted((p for p in here if p.above is not None), key=lambda p: p.above or 0.0)
         if not bound:
-            rows.append(Row("structures", formula, "lowest structure", None, "", "bad" if len(here) > 1 else "look",
-                            f"none of {', '.join(p.name for p in here)} is bound: {here[0].message}"))  # fmt: skip
+            # A potential of compounds need not hold their elements together; one that holds nothing is bad.
+            nothing = all(p.above is None for p in found)
+            names = ", ".join(p.name for p in here)
+            said = f"none of {names} is bound: {here[0].message}" if here[1:] else f"{names} is not bound"
+            rows.append(Row("structures", formula, "lowest energy", None, "", "bad" if nothing else "look", said))
             continue
         rows.append(_lowest(formula, here, bound, units))
         for p in bound:
