@@ -38,6 +38,12 @@ def export(
         BadFile: when there is no such potential, or the folder cannot be written.
     """
     model = potential if isinstance(potential, Potential) else load(potential)
+    if to == "lammps" and model.kind == "meam":
+        from lodewell.interop.lammps_meam import write_meam_spline
+        from lodewell.potentials.meam import MEAM
+
+        assert isinstance(model, MEAM)
+        return write_meam_spline(model, elements, out)
     if to == "lammps":
         from lodewell.interop.lammps import POINTS, write_tables
 

@@ -21,27 +21,115 @@ from lodewell.interop.curves import chosen_elements, folder
 from lodewell.potentials.meam import MEAM, ROLES
 from lodewell.potentials.meam_splines import Spline
 
+SUFFIX = ".meam.spline"
+_LONE = "energies of lone atoms (eV), which LAMMPS leaves out:"
+_MOST_FINER = 12  # parts into which the shortest interval is cut to make uneven knots even
+
 Lines = Iterator[tuple[int, list[str]]]
 
 
-def read_meam_spline(path: str | Path, element: str | None = None) -> MEAM:
+def write_meam_spline(
+    potential: MEAM, elements: str | Sequence[str] | None, out: str | Path, *, name: str = "lodewell"
+) -> list[Path]:
+    """Write `name.meam.spline`, all splines, and `name.in` to be included: atom types in the order of `elements`.
+
+    Energies, forces and stresses in LAMMPS are those of lodewell, less the energies of lone atoms. LAMMPS takes knots
+    for evenly spaced: uneven ones are laid on finer even knots, exactly.
+
+    Raises:
+        UnsupportedElement: for an element that the potential lacks.
+        BadOption: for uneven knots that fit no finer even ones.
+        BadFile: when the folder cannot be written.
+    """
+    symbols = [chemical_symbols[z] for z in chosen_elements(potential, elements)]
+    place = folder(out)
+    splines, script = place / f"{name}{SUFFIX}", place / f"{name}.in"
+    lines = list(_lines(potential, symbols))
+    with atomic_path(splines) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="ascii")
+    with atomic_path(script) as temporary:
+        temporary.write_text(_script(potential, symbols, splines.name), encoding="utf-8")
+    return [splines, script]
+
+
+def _lines(potential: MEAM, symbols: Sequence[str]) -> Iterator[str]:
+    lone = " ".join(f"{s} {potential.reference[s]!r}" for s in symbols)
+    yield f"# UNITS: metal CONTRIBUTOR: lodewell, {_LONE} {lone}"
+    yield f"meam/spline {len(symbols)} {' '.join(symbols)}"
+    order = {s: k for k, s in enumerate(potential.symbols)}
+    for role in ROLES:
+        names = list(symbols)
+        if role in ("phi", "g"):
+            pairs = (sorted(pair, key=order.__getitem__) for pair in combinations_with_replacement(symbols, 2))
+            names = ["-".join(pair) for pair in pairs]
+        for spline_name in names:
+            spline = _even(getattr(potential, role)[spline_name], f"{role} of {spline_name}")
+            last, step = spline.pieces_kx[-1], spline.x_k[-1] - spline.x_k[-2]
+            bend = np.append(2.0 * spline.pieces_kx[:, 2], 2.0 * last[2] + 6.0 * last[3] * step).tolist()
+            yield "spline3eq"
+            yield str(len(spline.x_k))
+            yield f"{spline.slopes[0]!r} {spline.slopes[1]!r}"
+            for x, y, c in zip(spline.x_k.tolist(), spline.y_k.tolist(), bend, strict=True):
+                yield f"{x!r} {y!r} {c!r}"
+
+
+def _even(spline: Spline, what: str) -> Spline:
+    """Return the same curve on even knots."""
+    if spline.even:
+        return spline
+    length = float(spline.x_k[-1] - spline.x_k[0])
+    for parts in range(1, _MOST_FINER + 1):
+        count = round(length / float(np.diff(spline.x_k).min()) * parts)
+        place_k = (spline.x_k - spline.x_k[0]) * count / length
+        if np.abs(place_k - np.round(place_k)).max() < 1e-6:
+            x_k = np.linspace(spline.x_k[0], spline.x_k[-1], count + 1)
+            return Spline(x_k, spline(x_k)[0], spline.slopes)
+    raise BadOption(f"{what}: LAMMPS meam/spline wants evenly spaced knots, and these fit no finer even ones")
+
+
+def _script(potential: MEAM, symbols: Sequence[str], splines: str) -> str:
+    lone = " ".join(f"{potential.reference[s]:+.10g}*N({s})" for s in symbols)
+    lines = [
+        "# Written by lodewell: spline MEAM",
+        "# Atom types: " + ", ".join(f"{k} = {s}" for k, s in enumerate(symbols, 1)),
+        "# Use: units metal, then the cell and atoms, then   include " + splines.replace(SUFFIX, ".in"),
+        "# Run LAMMPS in this folder, or name it beforehand: variable lodewell index /path/to/this/folder",
+        "#",
+        "# LAMMPS leaves out the energies of lone atoms. Forces and stresses are the same; the total energy is that of",
+        f"# lodewell less   {lone} eV",
+        "variable lodewell index .",
+        "",
+        "pair_style meam/spline",
+        f"pair_coeff * * ${{lodewell}}/{splines} {' '.join(symbols)}",
+        "",
+        "# Masses (g/mol), in case the data file has none:",
+    ]
+    lines += [f"# mass {k} {atomic_masses[atomic_numbers[s]]:.4f}  # {s}" for k, s in enumerate(symbols, 1)]
+    return "\n".join(lines) + "\n"
+
+
+def read_meam_spline(path: str | Path, elements: str | Sequence[str] | None = None) -> MEAM:
     """Read a file of LAMMPS `pair_style meam/spline` (units metal).
+
+    Energies of lone atoms are those that lodewell noted in the first line, else 0.
 
     Args:
         path: the file, compressed or not.
-        element: of a file of one element, which does not name it; None takes it from the file's name, such as
-            Si_1.meam.spline.
+        elements: of a file of one element, which does not name it: None takes it from the name of the file, such as
+            Si_1.meam.spline. Of a file of several: those wanted, None is all.
 
     Raises:
         BadFile: for a file that is none, with the line and what was expected there.
         BadOption: when the element is needed and neither given nor in the name.
+        UnsupportedElement: for an element that the file lacks.
     """
     text = read_bytes(path).decode("utf-8", "replace")
     rows = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1)]
     body = iter([(number, words) for number, words in rows[1:] if words])
+    wanted = elements.replace(",", " ").split() if isinstance(elements, str) else list(elements or ())
     first = next(body, (2, [""]))
     several = first[1][0].startswith("meam/spline")
-    symbols = _elements(path, first) if several else [_element(path, element)]
+    symbols = _elements(path, first) if several else [_element(path, wanted)]
     pairs = [f"{a}-{b}" for a, b in combinations_with_replacement(symbols, 2)]
     if not several:
         body = _and_then(first, body)
@@ -51,7 +139,17 @@ def read_meam_spline(path: str | Path, element: str | None = None) -> MEAM:
         found[role] = {name: _spline(path, body, several, f"{role} of {name}") for name in names}
     if (more := next(body, None)) is not None:
         raise BadFile(f"{path}: line {more[0]}: the file goes on after its last spline; is it a meam/spline file?")
-    return MEAM(**found)
+    if lacking := [s for s in wanted if s not in symbols]:
+        raise UnsupportedElement(f"{path}: there is no spline for {', '.join(lacking)}; it holds {', '.join(symbols)}")
+    kept = set(wanted or symbols)
+    mine = {role: {n: s for n, s in splines.items() if set(n.split("-")) <= kept} for role, splines in found.items()}
+    return MEAM(mine["phi"], mine["rho"], mine["u"], mine["f"], mine["g"], _lone(text.partition("\n")[0]))
+
+
+def _lone(comment: str) -> dict[str, float]:
+    """Return the energies of lone atoms that lodewell noted."""
+    words = comment.partition(_LONE)[2].split()
+    return {s: float(e) for s, e in zip(words[::2], words[1::2], strict=True)}
 
 
 def _and_then(first: tuple[int, list[str]], rest: Lines) -> Lines:
@@ -70,10 +168,12 @@ def _elements(path: str | Path, line: tuple[int, list[str]]) -> list[str]:
     return symbols
 
 
-def _element(path: str | Path, element: str | None) -> str:
-    named = Path(path).name.split(".")[0].split("_")[0] if element is None else element
+def _element(path: str | Path, wanted: Sequence[str]) -> str:
+    if len(wanted) > 1:
+        raise UnsupportedElement(f"{path}: holds one element, not {', '.join(wanted)}")
+    named = wanted[0] if wanted else Path(path).name.split(".")[0].split("_")[0]
     if atomic_numbers.get(named, 0) < 1:
-        raise BadOption(f"{path}: a file of one element does not say which: give it, such as element='Si'")
+        raise BadOption(f"{path}: a file of one element does not say which: give it, such as elements='Si'")
     return named
 
 

@@ -19,7 +19,6 @@ from lodewell.potentials._radial import FAST
 # Rows of the scratch block of one atom, an entry a neighbour.
 _DX, _DY, _DZ, _R, _PER_R, _EX, _EY, _EZ, _SLOPE, _RHO, _F, _DF, _WX, _WY, _WZ, _GX, _GY, _GZ = range(18)
 _ROWS = 18
-_PAD = 8  # three-body rows are filled up with silent neighbours to whole vectors of this length
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
@@ -153,7 +152,7 @@ def triple_terms(near_count, count_t, block, g_tt, numbers, even):
                     ty += block[_WY, k] * dg
                     tz += block[_WZ, k] * dg
                 k_begin = k_end
-            self_g, _ = value(1.0, g_tt[tj, tj], numbers, even)
+            self_g, _ = value(ex * ex + ey * ey + ez * ez, g_tt[tj, tj], numbers, even)
             a -= block[_F, j] * self_g
             density += 0.5 * block[_F, j] * a
             along = tx * ex + ty * ey + tz * ez

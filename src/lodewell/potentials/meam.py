@@ -15,13 +15,15 @@ from itertools import combinations_with_replacement
 from typing import Any, ClassVar
 
 import numpy as np
-from ase.data import atomic_numbers, chemical_symbols
+from ase import Atoms
+from ase.data import atomic_numbers
 
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.neighbours import Neighbours
 from lodewell.errors import BadOption
 from lodewell.potentials._meam_sums import sum_atoms
-from lodewell.potentials.base import Potential
+from lodewell.potentials.base import Potential, Uncertainty
+from lodewell.potentials.meam_knowledge import Coverage, Ensemble, uncertainties
 from lodewell.potentials.meam_splines import Pack, Spline, pack
 from lodewell.potentials.pair import pair_name, pair_species
 
@@ -38,6 +40,8 @@ class MEAM(Potential):
         f: radial part of the angular density against Å, by element of the neighbour.
         g: angular part against the cosine, by pair of neighbours such as "Ti-O".
         reference: energy of a lone atom in eV, by element; zero if not given, as in LAMMPS.
+
+    A fit adds `coverage`, what its data visited, and `ensemble`, from which uncertainties come.
 
     Raises:
         BadOption: when a function is missing or belongs to no element of the potential.
@@ -64,6 +68,8 @@ class MEAM(Potential):
         radial = [*self.phi.values(), *self.rho.values(), *self.f.values()]
         self.cutoff = max(float(s.x_k[-1]) for s in radial)
         self.species = frozenset(_number(s) for s in self.symbols)
+        self.coverage: Coverage | None = None
+        self.ensemble: Ensemble | None = None
 
     @property
     def near(self) -> float:
@@ -72,13 +78,14 @@ class MEAM(Potential):
 
     def compute(self, batch: Batch, neighbours: Neighbours) -> tuple[Floats, Floats, Floats]:
         """Sum over all atoms in one compiled sweep."""
-        return self._sweep(batch, neighbours)[:3]
+        return self.sweep(batch, neighbours)[:3]
 
     def densities(self, batch: Batch, neighbours: Neighbours | None = None) -> Floats:
         """Return the density n of every atom, shape (N,)."""
-        return self._sweep(batch, self.neighbours(batch) if neighbours is None else neighbours)[3]
+        return self.sweep(batch, self.neighbours(batch) if neighbours is None else neighbours)[3]
 
-    def _sweep(self, batch: Batch, neighbours: Neighbours) -> tuple[Floats, Floats, Floats, Floats]:
+    def sweep(self, batch: Batch, neighbours: Neighbours) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return what `compute` does, and the density n of every atom, in one compiled sweep."""
         n = neighbours
         out: tuple[Floats, Floats, Floats, Floats] = sum_atoms(
             self.cutoff, self.near, *self._tables, self._pack.numbers, self._pack.even,
@@ -86,6 +93,21 @@ class MEAM(Potential):
             n.first_n, n.last_n, n.j_p, n.image_p, n.wraps_nc, n.reach_bc,
         )  # fmt: skip
         return out
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether `uncertainty` can be asked for."""
+        return self.ensemble is not None
+
+    def uncertainty(self, crystals: Atoms | Sequence[Atoms]) -> list[Uncertainty]:
+        """Return standard deviations from the spread of rival fits, and how far each atom is from the data.
+
+        Raises:
+            BadOption: when the potential has no rivals: it was read from another code's file, or fitted alone.
+        """
+        if self.ensemble is None:
+            raise BadOption("this potential does not know its errors: fit one with --members 2 or more")
+        return uncertainties(self, [crystals] if isinstance(crystals, Atoms) else list(crystals), self.ensemble)
 
     @cached_property
     def splines(self) -> dict[tuple[str, str], Spline]:
@@ -121,32 +143,47 @@ class MEAM(Potential):
         return tuple(tables)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Hold knots, values and end slopes of all splines."""
-        splines = self.splines
-        meta = {
-            "splines": [[role, name] for role, name in splines],
-            "reference_eV": self.reference,
+        """Hold knots, values and end slopes of all splines, and those of the rivals."""
+        members = (self, *(self.ensemble.members if self.ensemble else ()))
+        splines = [spline for member in members for spline in member.splines.values()]
+        meta: dict[str, Any] = {
+            "splines": [list(key) for key in self.splines],
+            "reference_eV": [member.reference for member in members],
         }
         arrays = {
-            "count_s": np.array([len(s.x_k) for s in splines.values()]),
-            "x_k": np.concatenate([s.x_k for s in splines.values()]),
-            "y_k": np.concatenate([s.y_k for s in splines.values()]),
-            "slopes_sx": np.array([s.slopes for s in splines.values()]),
+            "count_s": np.array([len(s.x_k) for s in splines]),
+            "x_k": np.concatenate([s.x_k for s in splines]),
+            "y_k": np.concatenate([s.y_k for s in splines]),
+            "slopes_sx": np.array([s.slopes for s in splines]),
         }
+        if self.ensemble is not None:
+            meta["ensemble"] = {k: list(getattr(self.ensemble, k)) for k in ("energy", "force", "stress")}
+        if self.coverage is not None:
+            meta["coverage"], seen = self.coverage.state()
+            arrays |= seen
         return meta, arrays
 
     @classmethod
     def from_state(cls, meta: dict[str, Any], arrays: dict[str, Any]) -> MEAM:
         """Make the potential from its splines."""
         ends = np.cumsum(arrays["count_s"])[:-1]
-        found: dict[str, dict[str, Spline]] = {role: {} for role in ROLES}
-        rows = zip(
-            meta["splines"], np.split(arrays["x_k"], ends), np.split(arrays["y_k"], ends), arrays["slopes_sx"],
-            strict=True,
-        )  # fmt: skip
-        for (role, name), x_k, y_k, slopes in rows:
-            found[role][name] = Spline(x_k, y_k, (slopes[0], slopes[1]))
-        return cls(**found, reference=meta["reference_eV"])
+        parts = zip(
+            np.split(arrays["x_k"], ends), np.split(arrays["y_k"], ends), arrays["slopes_sx"].tolist(), strict=True
+        )
+        potentials = []
+        for reference in meta["reference_eV"]:
+            found: dict[str, dict[str, Spline]] = {role: {} for role in ROLES}
+            for role, name in meta["splines"]:
+                x_k, y_k, (first, last) = next(parts)
+                found[role][name] = Spline(x_k, y_k, (first, last))
+            potentials.append(cls(**found, reference=reference))
+        out = potentials[0]
+        if "ensemble" in meta:
+            numbers = {k: (v[0], v[1]) for k, v in meta["ensemble"].items()}
+            out.ensemble = Ensemble(tuple(potentials[1:]), **numbers)
+        if "coverage" in meta:
+            out.coverage = Coverage.from_state(meta["coverage"], arrays)
+        return out
 
 
 def _number(symbol: str) -> int:

@@ -30,6 +30,7 @@ _FAMILIES = {
     "uf": "lodewell.potentials.uf:UF",
     "statistical": "lodewell.potentials.statistical:Statistical",
     "sum": "lodewell.potentials.sum:Sum",
+    "meam": "lodewell.potentials.meam:MEAM",
 }
 
 
