@@ -19,6 +19,7 @@ from lodewell import (
 )
 from lodewell.interop.ase import FromCalculator
 from tests.conftest import made_up_crystals, mined
+from tests.potentials.made_up_meam import made_up_meam
 
 
 class Gaussian(PairPotential):
@@ -59,6 +60,8 @@ potentials = {
     "user's own": Gaussian({"C-Si": (2.0, 0.9), "C-C": (3.0, 0.7)}, cutoff=4.0),
     "statistical": mined(made_up_crystals()),
     **{name: load(name) for name in shipped()},
+    "MEAM": made_up_meam("Si"),
+    "MEAM of two elements, uneven knots": made_up_meam("O", "Ti", even=False),
     "sum of pairs": lj + 0.5 * ZBL(),
     "difference of a table and a pair": table - 0.1 * Morse({"Li-O": (1.0, 1.5, 2.0)}, cutoff=4.0),
     "full list": Morse({"Cu-Cu": (0.3429, 1.3588, 2.866)}, cutoff=5.0) + through_ase(ZBL()),
