@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lodewell.crystals.batch import Floats
 from lodewell.fit.least_squares import HeldOut, Streamed
@@ -20,6 +20,7 @@ class Balance:
     weights: Mapping[str, float]
     strength: float
     held_out: Mapping[str, float]
+    loss: float
     trials: int
 
 
@@ -61,8 +62,7 @@ def choose(
             report(len(known))
             weights = {kind: math.exp(at[kind]) for kind in kinds}
             errors = held.errors(weights, math.exp(at["strength"]) * penalty_pp)
-            loss = sum(importance[kind] * math.log(max(errors[kind], 1e-30)) for kind in kinds)
-            known[key] = loss, errors
+            known[key] = _loss(errors, importance), errors
         return known[key][0]
 
     best, step = trial(point), _FIRST
@@ -79,4 +79,14 @@ def choose(
     weights = {kind: math.exp(point[kind]) * factors.get(kind, 1.0) for kind in kinds}
     chosen = math.exp(point["strength"])
     errors = held.errors(weights, chosen * penalty_pp)
-    return Balance(weights, chosen, errors, len(known))
+    return Balance(weights, chosen, errors, _loss(errors, importance), len(known))
+
+
+def judged(streamed: Streamed, penalty_pp: Floats, importance: Mapping[str, float], balance: Balance) -> Balance:
+    """Judge other rows of the same data by weights that were chosen before."""
+    errors = HeldOut(streamed).errors(balance.weights, balance.strength * penalty_pp)
+    return replace(balance, held_out=errors, loss=_loss(errors, importance), trials=1)
+
+
+def _loss(errors: Mapping[str, float], importance: Mapping[str, float]) -> float:
+    return sum(weight * math.log(max(errors[kind], 1e-30)) for kind, weight in importance.items() if kind in errors)

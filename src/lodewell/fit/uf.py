@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lodewell.crystals.batch import Floats
-from lodewell.crystals.labels import Labelled, LabelledChunk
 from lodewell.errors import BadOption, LodewellError
-from lodewell.fit.balance import Balance, choose
-from lodewell.fit.data import LabelledSource, stress_rows
+from lodewell.fit.balance import Balance, choose, judged
+from lodewell.fit.data import LabelledSource
 from lodewell.fit.distances import Distances
+from lodewell.fit.embedding_space import Shells, embeddings
 from lodewell.fit.error_model import error_model
 from lodewell.fit.least_squares import Solution, Streamed, Undetermined, merged, solve
 from lodewell.fit.run import Fitted, Report, silent
 from lodewell.fit.uf_options import UFOptions
+from lodewell.fit.uf_rows import ENERGY, FORCE, STRESS, UFRows
 from lodewell.fit.uf_space import lay_out, roughness, undetermined
 from lodewell.fit.walls import walled
 from lodewell.potentials.uf import UF, Knowledge
 from lodewell.potentials.uf_basis import UFBasis
 from lodewell.workers import open_workers
 
-ENERGY, FORCE, STRESS = "energy", "force", "stress"
 _START = {ENERGY: 3e3, FORCE: 1.0, STRESS: 1e4, "strength": 1.0}
 _CHUNK = 50
 _SAMPLE = 80  # frames on which uncertainties are calibrated
-_VOIGT = (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)
 
 
 def fit_uf(train: LabelledSource, options: UFOptions = UFOptions(), **how: Any) -> UF:  # noqa: B008 frozen
@@ -57,25 +55,19 @@ def fit_uf_files(
     """
     report("distances", 0, None)
     distances = Distances.of(train)
-    basis = lay_out(distances, sorted(train.survey.elements), options)
-    streamed = _stream(train, basis, options, workers, cluster, report)
-    if options.extend:
-        streamed = _extended(streamed, basis, options)
+    best: Candidate | None = None
+    rng, shells = np.random.default_rng(options.seed), Shells()
+    for trial in range(1 + options.embed_trials * options.embed):
+        tried = shells.moved(rng) if trial else shells
+        candidate = _candidate(train, distances, tried, options, best, workers, cluster, report)
+        if best is None or candidate.balance.loss < best.balance.loss:
+            best, shells = candidate, tried
+    assert best is not None
+    basis, streamed, balance, penalty_pp = best.maker.basis, best.streamed, best.balance, best.penalty_pp
     if options.keep_rows and out is not None:
         streamed.save(out.with_suffix(".rows"), **_identity(basis))
-    notes = [
-        *train.references.notes(),
-        *(f"{n}: there it is a wall or a guess" for n in undetermined(basis, streamed.seen_p())),
-    ]
-    penalty_pp = roughness(basis) + options.ridge * _ridge(basis, train)
-    importance = {ENERGY: 1.0, FORCE: options.balance, STRESS: 0.5}
-    factors = {ENERGY: options.energy_weight, FORCE: options.force_weight, STRESS: options.stress_weight}
-    if FORCE not in streamed.kinds:
-        importance = {ENERGY: 1.0, STRESS: 0.5}
-    balance = choose(
-        streamed, penalty_pp, importance, _START, factors, options.smoothness,
-        lambda trial: report("choosing weights", trial, None),
-    )  # fmt: skip
+    silent_parts = undetermined(basis, streamed.seen_p())
+    notes = [*train.references.notes(), *(f"{part}: there it is a wall or a guess" for part in silent_parts)]
     report("solving", 0, None)
     solution = _solved(streamed, basis, balance, penalty_pp)
     coefficients = solution.coefficients_p.copy()
@@ -84,9 +76,9 @@ def fit_uf_files(
     potential.distances = dict(distances.count_k)
     if options.uncertainty:
         report("calibrating uncertainties", 0, None)
-        potential.knowledge = _knowledge(basis, solution, balance, train, stress_rows(options))
+        potential.knowledge = _knowledge(best.maker, solution, balance, train)
     facts = {
-        "coefficients": basis.columns,
+        "coefficients": basis.columns, **({"shells": asdict(shells)} if options.embed else {}),
         "cutoffs_A": {"pair": max(a.high for a in basis.pairs.values()),
                       "triple": max((b.axes[0].high for b in basis.blocks.values()), default=0.0)},
         "weights": dict(balance.weights), "smoothness": balance.strength,
@@ -97,75 +89,77 @@ def fit_uf_files(
     return Fitted(potential, facts, tuple(notes))
 
 
-def _stream(
-    train: LabelledSource, basis: UFBasis, options: UFOptions, workers: int | None, cluster: str | None, report: Report
-) -> Streamed:
-    """Fold the rows of all frames into triangles."""
-    folds = train.folds()
-    work = partial(fold_chunk, basis=basis, train=train, fold_of=folds.of, stress_vr=stress_rows(options))
+@dataclass(frozen=True)
+class Candidate:
+    """A space of splines, the data as rows in it, and how well it does on held-out rows."""
+
+    maker: UFRows
+    streamed: Streamed
+    penalty_pp: Floats
+    balance: Balance
+
+
+def _candidate(
+    train: LabelledSource, distances: Distances, shells: Shells, options: UFOptions, best: Candidate | None,
+    workers: int | None, cluster: str | None, report: Report,
+) -> Candidate:  # fmt: skip
+    """Lay out splines, fold the data into rows and weigh them; where there is a `best`, by its weights."""
+    species = tuple(sorted(train.survey.elements))
+    spaces = embeddings(distances, train, species, shells, options.embed_intervals) if options.embed else {}
+    basis = lay_out(distances, species, options, spaces)
+    maker = UFRows(basis, train.references, options, train.folds())
+    streamed = _stream(maker, train, workers, cluster, report)
+    if options.extend:
+        streamed = _extended(streamed, basis, options)
+    penalty_pp = roughness(basis) + options.ridge * _ridge(basis, train)
+    importance = {ENERGY: 1.0, FORCE: options.balance, STRESS: 0.5}
+    if FORCE not in streamed.kinds:
+        importance.pop(FORCE)
+    factors = {ENERGY: options.energy_weight, FORCE: options.force_weight, STRESS: options.stress_weight}
+
+    def tell(trial: int) -> None:
+        report("choosing weights", trial, None)
+
+    if best is not None:
+        balance = judged(streamed, penalty_pp, importance, best.balance)
+    else:
+        balance = choose(streamed, penalty_pp, importance, _START, factors, options.smoothness, tell)
+    return Candidate(maker, streamed, penalty_pp, balance)
+
+
+def _stream(maker: UFRows, train: LabelledSource, workers: int | None, cluster: str | None, report: Report) -> Streamed:
+    """Fold the rows of all frames."""
     done, total = 0, len(train)
+    if workers == 1 and cluster is None:  # one set of squares, into which every frame folds
+        streamed = Streamed(maker.basis.columns, exact=False)
+        for frame in train:
+            maker.fold(frame, streamed)
+            done += 1
+            report("rows", done, total)
+        return streamed
 
     def parts() -> Iterator[Streamed]:
         nonlocal done
         with open_workers(workers, cluster) as pool:
-            for outcome in pool.map(work, train.chunks(_CHUNK)):
+            for outcome in pool.map(maker.fold_chunk, train.chunks(_CHUNK)):
                 if outcome.value is None:
                     raise LodewellError(f"{outcome.task.chunk.files[0]}: {outcome.error}")
                 done += outcome.value[1]
                 report("rows", done, total)
                 yield outcome.value[0]
 
-    if workers == 1 and cluster is None:
-        streamed = Streamed(basis.columns, exact=False)  # one set of triangles, into which every frame folds
-        for frame in train:
-            add_frame(streamed, frame, basis, train, folds.of(frame), stress_rows(options))
-            done += 1
-            report("rows", done, total)
-        return streamed
     whole = merged(parts())
     assert whole is not None
     return whole
-
-
-def fold_chunk(
-    chunk: LabelledChunk, basis: UFBasis, train: LabelledSource, fold_of: Any, stress_vr: Floats
-) -> tuple[Streamed, int]:
-    """Fold the rows of some frames; return them and the number of frames (runs in the workers)."""
-    streamed = Streamed(basis.columns, exact=False)
-    frames = chunk.read()[0]
-    for frame in frames:
-        add_frame(streamed, frame, basis, train, fold_of(frame), stress_vr)
-    return streamed, len(frames)
-
-
-def add_frame(
-    streamed: Streamed, frame: Labelled, basis: UFBasis, train: LabelledSource, fold: int, stress_vr: Floats
-) -> None:
-    """Fold in the rows of one frame."""
-    for kind, rows_mp, targets_m in frame_rows(frame, basis, train, stress_vr):
-        streamed.add(kind, fold, rows_mp, targets_m, train.weight(frame))
-
-
-def frame_rows(
-    frame: Labelled, basis: UFBasis, train: LabelledSource, stress_vr: Floats
-) -> Iterator[tuple[str, Floats, Floats]]:
-    """Yield the rows (M, P) and labels (M,) of a frame's energy per atom, forces and stress."""
-    rows, count = basis.rows(frame.atoms), len(frame.atoms)
-    if frame.energy is not None:
-        binding = frame.energy - train.references.energy_of(frame.atoms.numbers)
-        yield ENERGY, rows.energy_np / count, np.array([binding / count])
-    if frame.forces_nc is not None:
-        yield FORCE, rows.forces_ncp.reshape(-1, basis.columns), frame.forces_nc.ravel()
-    if frame.stress_cc is not None and len(stress_vr):
-        stress_vp = -rows.virial_vp / frame.atoms.get_volume()
-        yield STRESS, stress_vr @ stress_vp, stress_vr @ frame.stress_cc[_VOIGT]
 
 
 def _ridge(basis: UFBasis, train: LabelledSource) -> Floats:
     """Return the penalty on the coefficients themselves; energies of lone atoms are free unless they are known."""
     diagonal = np.ones(basis.columns)
     for t, z in enumerate(basis.species):
-        diagonal[t] = 1e-7 if train.references.sources[z] == "fitted" else 1e7
+        diagonal[t] = 1e-3 if train.references.sources[z] == "fitted" else 1e7
+    for columns in basis.embedding_columns.values():
+        diagonal[columns] = 1e-2
     return np.diag(diagonal)
 
 
@@ -180,9 +174,7 @@ def _solved(streamed: Streamed, basis: UFBasis, balance: Balance, penalty_pp: Fl
         ) from error
 
 
-def _knowledge(
-    basis: UFBasis, solution: Solution, balance: Balance, train: LabelledSource, stress_vr: Floats
-) -> Knowledge:
+def _knowledge(maker: UFRows, solution: Solution, balance: Balance, train: LabelledSource) -> Knowledge:
     """Fit the error model to the residuals of some frames, raised to the size of held-out errors."""
     known = Knowledge(solution.factor_pp.astype(np.float32))
     every = max(1, len(train) // _SAMPLE)
@@ -192,9 +184,9 @@ def _knowledge(
     for k, frame in enumerate(train):
         if k % every:
             continue
-        each_np = basis.rows(frame.atoms, each_atom=True).energy_np
+        each_np = maker.basis.rows(frame.atoms, each_atom=True).energy_np
         grade = max(grade, float(known.spread(each_np).max()))
-        for kind, rows_mp, targets_m in frame_rows(frame, basis, train, stress_vr):
+        for kind, rows_mp, targets_m in maker.rows(frame):
             spreads[kind].append(known.spread(rows_mp))
             squares[kind].append((rows_mp @ solution.coefficients_p - targets_m) ** 2)
 

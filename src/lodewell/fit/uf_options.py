@@ -21,6 +21,9 @@ class UFOptions(LabelledOptions):
         knots: distances of the knots of every two-body curve, Å, in place of uniform ones.
         knots_3body: distances of the knots of each leg, Å, in place of uniform ones.
         three_body: whether there are three-body terms.
+        embed: add functions of each atom's densities and of their shape: many-body terms at little cost.
+        embed_intervals: spline intervals of each density where the data are.
+        embed_trials: how many other shapes of the densities are tried, each by a pass over the data.
         wall: what repels atoms closer than any in the data; "zbl" is the screened repulsion of nuclei, else the name or
             file of a statistical or other pair potential; "none" goes on with the slope there.
         smoothness: penalty on the second differences of coefficients; 0 chooses it by cross-validation.
@@ -39,6 +42,9 @@ class UFOptions(LabelledOptions):
     knots: tuple[float, ...] = ()
     knots_3body: tuple[float, ...] = ()
     three_body: bool = True
+    embed: bool = False
+    embed_intervals: int = 5
+    embed_trials: int = 0
     wall: str = "zbl"
     smoothness: float = 0.0
     ridge: float = 0.1
@@ -56,7 +62,7 @@ class UFOptions(LabelledOptions):
                 raise BadOption(f"{name} must lie between 1 and 20 Å, or be 0 to be chosen, not {value}")
         if self.cutoff and self.cutoff_3body > self.cutoff:
             raise BadOption(f"cutoff_3body is {self.cutoff_3body} Å: it cannot exceed the cutoff, {self.cutoff} Å")
-        for name, least in (("intervals", 4), ("intervals_3body", 3)):
+        for name, least in (("intervals", 4), ("intervals_3body", 3), ("embed_intervals", 2), ("embed_trials", 0)):
             if getattr(self, name) < least:
                 raise BadOption(f"{name} must be {least} or more, not {getattr(self, name)}")
         for name in ("knots", "knots_3body"):

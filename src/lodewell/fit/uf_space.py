@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
@@ -12,15 +12,22 @@ from lodewell.errors import BadFile
 from lodewell.fit.distances import Distances
 from lodewell.fit.uf_options import UFOptions
 from lodewell.potentials.bspline import Axis, vanishing
+from lodewell.potentials.embedding import Embedding
 from lodewell.potentials.uf import Pair, Triple, name
 from lodewell.potentials.uf_basis import UFBasis
 
 _WALL = 0.5  # curves begin at this share of the shortest distance in the data
 _WALL_INTERVALS = 4
+_EMBEDDING = 0.3  # of differences of the embedding's coefficients, which are larger in nature
 _NEIGHBOURS, _NEIGHBOURS_3BODY = 50, 16
 
 
-def lay_out(distances: Distances, species: Sequence[int], options: UFOptions) -> UFBasis:
+def lay_out(
+    distances: Distances,
+    species: Sequence[int],
+    options: UFOptions,
+    embeddings: Mapping[int, Embedding] | None = None,
+) -> UFBasis:
     """Place the knots of every pair and triple of the data.
 
     Raises:
@@ -47,7 +54,7 @@ def lay_out(distances: Distances, species: Sequence[int], options: UFOptions) ->
                 if max(legs) < triple_cutoff:
                     x, y = (_leg_axis(r, triple_cutoff, options) for r in legs)
                     triples[i, j, k] = x, y, _side_axis(x, y, options)
-    return UFBasis(tuple(species), pairs, triples)
+    return UFBasis(tuple(species), pairs, triples, embeddings)
 
 
 def _pair_axis(r_min: float, cutoff: float, options: UFOptions) -> Axis:
@@ -88,6 +95,15 @@ def roughness(basis: UFBasis) -> Floats:
                 continue  # the same rows again
             lines = np.moveaxis(block.place_xyz, a, 0).reshape(axis.size, -1)
             rows.append(_along(second_differences(axis), lines, basis.columns))
+    for z, s in basis.embedding_columns.items():
+        at = s.start
+        embedding = basis.embeddings[z]
+        for (a, b), (x, y) in zip(embedding.pairs, embedding.shapes, strict=True):
+            place = np.arange(at, at + x * y).reshape(x, y)
+            for k, lines in ((a, place), (b, place.T)):
+                differences = second_differences(embedding.densities[k].values)
+                rows.append(_EMBEDDING * _along(differences, lines, basis.columns))
+            at += x * y
     whole = vstack(rows)
     return np.asarray((whole.T @ whole).todense())
 
@@ -96,15 +112,17 @@ def second_differences(axis: Axis) -> Floats:
     """Return the divided second differences of an axis's coefficients, (M, size); 1, -2, 1 for uniform knots."""
     knots, size = axis.knots_k, axis.size
     mean = (axis.high - axis.low) / (len(axis.edge_i) - 1)
-    # Beyond the end the knots go on, and the coefficients are zeros.
-    knots = np.append(knots, axis.high + (knots[-1] - knots[-2] or mean) * np.arange(1, 3))
-    slope = np.zeros((size + 1, size))  # of coefficients m - 1 and m, per unit of the distance of their functions
-    for m in range(1, size + 1):
+    # Where the spline vanishes at its end, the knots go on and the coefficients are zeros.
+    vanishes = knots[-1] > knots[-2]
+    knots = np.append(knots, axis.high + (knots[-1] - knots[-2]) * np.arange(1, 3))
+    last = size if vanishes else size - 1
+    slope = np.zeros((last + 1, size))  # of coefficients m - 1 and m, per unit of the distance of their functions
+    for m in range(1, last + 1):
         per = 3.0 * mean / (knots[m + 3] - knots[m])
         slope[m, m - 1] = -per
         if m < size:
             slope[m, m] = per
-    rows = [2.0 * mean / (knots[m + 3] - knots[m + 1]) * (slope[m + 1] - slope[m]) for m in range(1, size)]
+    rows = [2.0 * mean / (knots[m + 3] - knots[m + 1]) * (slope[m + 1] - slope[m]) for m in range(1, last)]
     return np.array(rows)
 
 

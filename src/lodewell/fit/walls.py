@@ -24,7 +24,7 @@ def walled(potential: UF, distances: Distances, wall: str) -> UF:
     """
     source = None if wall == "none" else ZBL() if wall == "zbl" else load(wall)
     pairs = {pair: _walled(s, pair, distances, source) for pair, s in potential.pairs.items()}
-    return UF(potential.energies, pairs, potential.triples)
+    return UF(potential.energies, pairs, potential.triples, potential.embeddings)
 
 
 def _walled(curve: Spline2, pair: Pair, distances: Distances, source: Potential | None) -> Spline2:

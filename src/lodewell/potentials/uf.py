@@ -1,6 +1,7 @@
 """Ultra-fast potentials: one-, two- and three-body energies in cubic B-splines (Xie, Rupp & Hennig, 2023).
 
-E = Σ_i V1(Z_i) + Σ_{i<j} V2(r_ij) + Σ_i Σ_{j<k} V3(r_ij, r_ik, r_jk), npj Comput. Mater. 9, 162, eqs. 1 to 6.
+E = Σ_i V1(Z_i) + Σ_{i<j} V2(r_ij) + Σ_i Σ_{j<k} V3(r_ij, r_ik, r_jk), npj Comput. Mater. 9, 162, eqs. 1 to 6, to which
+an embedding may add functions of an atom's densities (see `lodewell.potentials.embedding`).
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from scipy.linalg import solve_triangular
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.neighbours import Neighbours
 from lodewell.errors import BadOption
+from lodewell.potentials._embedding_sums import add_embedding
 from lodewell.potentials._uf_sums import sum_uf
 from lodewell.potentials.base import Potential, Uncertainty
 from lodewell.potentials.bspline import Axis
+from lodewell.potentials.embedding import Embedding, FlatEmbedding
 
 if TYPE_CHECKING:
     from lodewell.potentials.uf_basis import UFBasis
@@ -124,6 +127,7 @@ class UF(Potential):
         pairs: curve by two atomic numbers, the smaller first; pairs that are missing do not interact.
         triples: function by the atomic numbers of the central atom and of the two others, the smaller first; with two
             equal ones it must be symmetric in its first two distances.
+        embeddings: by atomic number.
     """
 
     kind = "uf"
@@ -133,7 +137,9 @@ class UF(Potential):
         energies: Mapping[int, float],
         pairs: Mapping[Pair, Spline2],
         triples: Mapping[Triple, Spline3] | None = None,
+        embeddings: Mapping[int, Embedding] | None = None,
     ) -> None:
+        self.embeddings = dict(embeddings or {})
         self.energies = dict(energies)
         self.pairs = dict(pairs)
         self.triples = dict(triples or {})
@@ -141,6 +147,7 @@ class UF(Potential):
         _check(self)
         ends = [s.axis.high for s in self.pairs.values()]
         ends += [axis.high for s in self.triples.values() for axis in s.axes[:2]]
+        ends += [embedding.cutoff for embedding in self.embeddings.values()]
         self.cutoff = max(ends, default=0.0)
         self.knowledge: Knowledge | None = None
         self.distances: dict[Pair, Floats] = {}
@@ -172,12 +179,16 @@ class UF(Potential):
         return Flat.of(self)
 
     def compute(self, batch: Batch, neighbours: Neighbours) -> tuple[Floats, Floats, Floats]:
-        """Sum pairs and triples in one compiled loop."""
+        """Sum pairs and triples in one compiled loop, the embedding in another."""
         n, f = neighbours, self._flat
-        energies, forces, virials = sum_uf(
+        geometry = (
             batch.positions_nc, batch.cell_bcc, batch.first_b, f.type_z[batch.species_n],
-            n.first_n, n.last_n, n.j_p, n.image_p, n.wraps_nc, n.reach_bc, self.cutoff, *f.arrays,
+            n.first_n, n.last_n, n.j_p, n.image_p, n.wraps_nc, n.reach_bc,
         )  # fmt: skip
+        energies, forces, virials = sum_uf(*geometry, self.cutoff, *f.arrays)
+        if self.embeddings:
+            cutoff = max(embedding.cutoff for embedding in self.embeddings.values())
+            add_embedding(energies, forces, virials, *geometry, cutoff, *f.embedding)
         return energies, forces, virials
 
     def curve(self, pair: str, r: Floats) -> tuple[Floats, Floats]:
@@ -197,11 +208,17 @@ class UF(Potential):
             for x, axis in zip("xyz", v.axes, strict=True):
                 arrays[f"{name(triple)}.{x}"] = axis.knots_k
             arrays[f"{name(triple)}.coefficients"] = v.coefficients_xyz
-        meta = {
+        meta: dict[str, Any] = {
             "energies": {chemical_symbols[z]: e for z, e in sorted(self.energies.items())},
             "pairs": [name(p) for p in self.pairs],
             "triples": [name(t) for t in self.triples],
         }
+        embedded: dict[str, Any] = {}
+        for z, embedding in self.embeddings.items():
+            symbol = chemical_symbols[z]
+            embedded[symbol], parts = embedding.state()
+            arrays |= {f"{symbol}.embedding.{key}": part for key, part in parts.items()}
+        meta["embeddings"] = embedded
         for pair, counts in self.distances.items():
             arrays[f"{name(pair)}.distances"] = counts
         if (known := self.knowledge) is not None:
@@ -220,7 +237,12 @@ class UF(Potential):
             for t in meta["triples"]
         }
         energies = {atomic_numbers[s]: float(e) for s, e in meta["energies"].items()}
-        potential = cls(energies, pairs, triples)  # type: ignore[arg-type]
+        embeddings = {}
+        for symbol, about in meta.get("embeddings", {}).items():
+            start = f"{symbol}.embedding."
+            parts = {key[len(start) :]: part for key, part in arrays.items() if key.startswith(start)}
+            embeddings[atomic_numbers[symbol]] = Embedding.from_state(about, parts)
+        potential = cls(energies, pairs, triples, embeddings)  # type: ignore[arg-type]
         ends = len(".distances")
         counts = {numbers(n[:-ends]): a for n, a in arrays.items() if n.endswith(".distances")}
         potential.distances = counts  # type: ignore[assignment]
@@ -230,8 +252,8 @@ class UF(Potential):
             factor = np.zeros((size, size), dtype=packed.dtype)
             factor[np.triu_indices(size)] = packed
             known = meta["knowledge"]
-            models = [(float(a), float(b)) for a, b in (known[kind] for kind in ("energy", "force", "stress"))]
-            potential.knowledge = Knowledge(factor, *models, grade=known["grade"])
+            energy, force, stress = ((float(a), float(b)) for a, b in (known[k] for k in ("energy", "force", "stress")))
+            potential.knowledge = Knowledge(factor, energy, force, stress, known["grade"])
         return potential
 
 
@@ -277,6 +299,7 @@ class Flat:
 
     type_z: Ints
     arrays: tuple[Any, ...]
+    embedding: tuple[Any, ...]
 
     @classmethod
     def of(cls, potential: UF) -> Flat:
@@ -315,7 +338,15 @@ class Flat:
             one_t, leg_tt, *axes.arrays(), pair_axis, pair_at, np.concatenate(pair_numbers),
             triple_axes, triple_at, triple_shape, np.concatenate(table),
         )  # fmt: skip
-        return cls(type_z, arrays)
+        return cls(type_z, arrays, _flat_embedding(potential, tuple(species)) if potential.embeddings else ())
+
+
+def _flat_embedding(potential: UF, species: tuple[int, ...]) -> tuple[Any, ...]:
+    axes = Axes()
+    flat = FlatEmbedding.of(potential.embeddings, species, axes)
+    found = [potential.embeddings[z].flat_p for z in species if z in potential.embeddings]
+    lone_t = np.array([potential.embeddings[z].lone if z in potential.embeddings else 0.0 for z in species])
+    return (*axes.arrays(), *flat.arrays, np.concatenate(found), lone_t)
 
 
 class Axes:

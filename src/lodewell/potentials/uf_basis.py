@@ -12,8 +12,10 @@ from ase import Atoms
 
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.neighbours import Neighbours
+from lodewell.potentials._embedding_sums import embedding_rows
 from lodewell.potentials._uf_rows import uf_rows
 from lodewell.potentials.bspline import Axis
+from lodewell.potentials.embedding import Embedding, FlatEmbedding
 from lodewell.potentials.uf import UF, Axes, Pair, Spline2, Spline3, Triple
 
 
@@ -83,7 +85,8 @@ class Block:
 class UFBasis:
     """The space of UF potentials on given axes.
 
-    Columns: energies of lone atoms by species, then the curves in order of `pairs`, then the blocks of `triples`.
+    Columns: energies of lone atoms by species, then the curves in order of `pairs`, then the blocks of `triples`, then
+    the embeddings by species.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class UFBasis:
         species: tuple[int, ...],
         pairs: Mapping[Pair, Axis],
         triples: Mapping[Triple, tuple[Axis, Axis, Axis]] | None = None,
+        embeddings: Mapping[int, Embedding] | None = None,
     ) -> None:
         self.species = tuple(sorted(species))
         self.pairs = dict(pairs)
@@ -103,16 +107,24 @@ class UFBasis:
         for triple, axes in (triples or {}).items():
             block = self.blocks[triple] = Block.reachable(axes, triple[1] == triple[2], at)
             at += block.count
+        self.pair_and_triple_columns = at
+        self.embeddings = {z: (embeddings or {})[z] for z in self.species if z in (embeddings or {})}
+        self.embedding_columns: dict[int, slice] = {}
+        for z, embedding in self.embeddings.items():
+            self.embedding_columns[z] = slice(at, at + embedding.count)
+            at += embedding.count
         self.columns = at
         ends = [axis.high for axis in self.pairs.values()]
         ends += [axis.high for block in self.blocks.values() for axis in block.axes[:2]]
+        ends += [embedding.cutoff for embedding in self.embeddings.values()]
         self.cutoff = max(ends, default=0.0)
 
     @classmethod
     def of(cls, potential: UF) -> UFBasis:
         """Return the space that a potential lies in."""
         pairs = {pair: s.axis for pair, s in potential.pairs.items()}
-        return cls(tuple(potential.energies), pairs, {triple: s.axes for triple, s in potential.triples.items()})
+        triples = {triple: s.axes for triple, s in potential.triples.items()}
+        return cls(tuple(potential.energies), pairs, triples, potential.embeddings)
 
     def potential(self, coefficients_p: Floats) -> UF:
         """Return the potential of these coefficients."""
@@ -122,7 +134,10 @@ class UFBasis:
         for triple, block in self.blocks.items():
             c = np.where(block.place_xyz >= 0, coefficients_p[block.place_xyz], 0.0)
             triples[triple] = Spline3(block.axes, c)
-        return UF(energies, pairs, triples)
+        embeddings = {
+            z: self.embeddings[z].with_coefficients(coefficients_p[s]) for z, s in self.embedding_columns.items()
+        }
+        return UF(energies, pairs, triples, embeddings)
 
     def coefficients(self, potential: UF) -> Floats:
         """Return the coefficients (P,) of a potential on the same axes."""
@@ -133,6 +148,8 @@ class UFBasis:
         for triple, block in self.blocks.items():
             known = block.place_xyz >= 0
             out[block.place_xyz[known]] = potential.triples[triple].coefficients_xyz[known]
+        for z, s in self.embedding_columns.items():
+            out[s] = potential.embeddings[z].flat_p
         return out
 
     def rows(self, atoms: Atoms, each_atom: bool = False) -> Rows:
@@ -144,7 +161,34 @@ class UFBasis:
             batch.positions_nc, batch.cell_bcc[0], type_z[batch.species_n], n.first_n, n.last_n, n.j_p, n.image_p,
             n.wraps_nc, n.reach_bc[0], self.cutoff, arrays[0], each_atom, self.columns, *arrays[1:],
         )  # fmt: skip
+        if self.embeddings:
+            self._embed(batch, n, each_atom, Rows(energy, forces, virial))
         return Rows(energy, forces, virial)
+
+    def densities(self, atoms: Atoms) -> Floats:
+        """Return the densities of each atom's embedding, (N, most densities of an element)."""
+        batch = Batch.from_atoms([atoms])
+        n = Neighbours.build(batch, self.cutoff, half=False)
+        at, none = self.pair_and_triple_columns, np.zeros((0, 3, 0))
+        return self._embed(batch, n, False, Rows(np.zeros((0, at)), none, none[:, 0]))
+
+    def _embed(self, batch: Batch, n: Neighbours, each_atom: bool, rows: Rows) -> Floats:
+        """Add the columns of the embeddings to the rows; return the densities."""
+        zero_p, arrays = self._flat_embedding
+        values = np.zeros((len(batch.species_n), max(len(e.densities) for e in self.embeddings.values())))
+        embedding_rows(
+            batch.positions_nc, batch.cell_bcc[0], self._flat[0][batch.species_n], n.first_n, n.last_n, n.j_p,
+            n.image_p, n.wraps_nc, n.reach_bc[0], self.cutoff, each_atom, self.pair_and_triple_columns, zero_p,
+            rows.energy_np, rows.forces_ncp, rows.virial_vp, values, *arrays,
+        )  # fmt: skip
+        return values
+
+    @cached_property
+    def _flat_embedding(self) -> tuple[Floats, tuple[Any, ...]]:
+        axes = Axes()
+        flat = FlatEmbedding.of(self.embeddings, self.species, axes)
+        zero_p = np.concatenate([embedding.zero_p for embedding in self.embeddings.values()])
+        return zero_p, (*axes.arrays(), *flat.arrays)
 
     @cached_property
     def _flat(self) -> tuple[Ints, tuple[Any, ...]]:
