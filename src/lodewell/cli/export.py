@@ -15,10 +15,13 @@ class Format(StrEnum):
     lammps = "lammps"
     gulp = "gulp"
     csv = "csv"
+    lodewell = "lodewell"
 
 
 def command(
-    potential: Annotated[str, typer.Argument(metavar="POTENTIAL", help="Shipped name or .lodewell file.")],
+    potential: Annotated[
+        str, typer.Argument(metavar="POTENTIAL", help="Shipped name, .lodewell file, .uf3 or .meam.spline of LAMMPS.")
+    ],
     to: Annotated[Format, typer.Option("--to", help="Code to write for.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder; made if it is not there.")],
     elements: Annotated[
@@ -33,15 +36,18 @@ def command(
     ] = None,
     points: Annotated[
         int | None,
-        typer.Option("--points", min=100, help="Points of each curve, for LAMMPS.", show_default="50,000"),
+        typer.Option("--points", min=100, help="Points of each table for LAMMPS.", show_default="50,000"),
     ] = None,
 ) -> None:
-    """Write a pair potential for LAMMPS (pair_style table), GULP (spline library) or as CSV; energies in eV."""
+    """Write a potential for LAMMPS (pair_style table, uf3, meam/spline), GULP (spline library), as CSV or .lodewell."""
     from lodewell.interop.export import export
     from lodewell.potentials.statistical import Statistical
     from lodewell.potentials.store import load
 
     model = load(potential)
+    if to is Format.lodewell:
+        print(f"written: {export(potential, to=to.value, elements=elements, out=out, variant=variant)[0]}")
+        return
     written = export(model, to=to.value, elements=elements, out=out, variant=variant, points=points)
     size = sum(path.stat().st_size for path in written)
     print(f"{len(written)} file{'s' if len(written) > 1 else ''}, {size / 1e6:.1f} MB, in {out}")
@@ -51,5 +57,8 @@ def command(
         print(f"  … and {len(written) - 6} more")
     if to is Format.lammps:
         print(f"In LAMMPS: units metal, then   variable lodewell index {out}   and   include {written[-1]}")
+        lone = {z: e for z, e in getattr(model, "energies", {}).items() if e}
+        if lone:
+            print("note: LAMMPS leaves out the energies of lone atoms: only its total energies differ, by their sum")
     if isinstance(model, Statistical) and (model.variant_p >= 0).any() and variant is None:
         print("note: lodewell itself uses the curves of a crystal's own anion class; choose them with --variant")

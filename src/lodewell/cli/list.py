@@ -9,6 +9,7 @@ import typer
 from lodewell.cli.options import AsJson
 
 if TYPE_CHECKING:
+    from lodewell.report.families import Description
     from lodewell.report.pairs import PairRow, PotentialRow
 
 
@@ -28,7 +29,7 @@ def command(
     """List potentials, or the pairs of one: crystals, independent families, share of the prior, minimum."""
     import json
 
-    from lodewell.report.pairs import pair_rows, potential_rows, statistical
+    from lodewell.report.pairs import description, pair_rows, potential_rows, statistical
 
     if potential is None:
         rows = potential_rows()
@@ -37,12 +38,18 @@ def command(
         else:
             _show_potentials(rows)
         return
+    described = description(potential, elements, flagged)
+    if as_json and described is not None:
+        print(json.dumps(described.rows, ensure_ascii=False, indent=1))
+        return
     if as_json:
         found = pair_rows(statistical(potential), elements, flagged)
         print(json.dumps([r.row() for r in found], ensure_ascii=False, indent=1))
         return
     (about,) = potential_rows([potential])
     _show_one(about)
+    if described is not None:
+        _show_splines(described, limit)
     if about.pairs is not None:
         _show_pairs(potential, elements, flagged, limit)
 
@@ -84,14 +91,37 @@ def _show_one(r: PotentialRow) -> None:
     screen = console()
     scale = f", {r.energy_scale:.4g} eV a unit" if r.energy_scale is not None and r.calibrated else ""
     energies = "calibrated to eV" + scale if r.calibrated else "dimensionless (kT = 1)"
-    screen.print(f"[bold]{r.name}[/]: {r.kind}, cutoff {r.cutoff:g} Å, {energies}, {r.size / 1e6:.1f} MB, {r.created}")
+    size = f"{r.size / 1e6:.1f} MB" if r.size > 1e5 else f"{r.size / 1e3:.1f} kB"
+    screen.print(f"[bold]{r.name}[/]: {r.kind}, cutoff {r.cutoff:g} Å, {energies}, {size}, {r.created}")
     if r.data:
         screen.print(f"made from: {r.data}")
     if r.known:
         screen.print(f"known crystals for percentiles: {r.known:,}")
     if r.classes:
         screen.print(f"curves of their own for: {', '.join(f'{c}s' for c in r.classes)}")
-    screen.print(f"{len(r.elements)} elements: {' '.join(r.elements)}" if r.elements != ("all",) else "all elements")
+    count = f"{len(r.elements)} element{'s' if len(r.elements) > 1 else ''}"
+    screen.print(f"{count}: {' '.join(r.elements)}" if r.elements != ("all",) else "all elements")
+
+
+def _show_splines(described: Description, limit: int) -> None:
+    from rich.table import Table
+
+    from lodewell.cli.tables import console
+
+    screen = console()
+    for line in described.lines:
+        screen.print(line)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for k, (heading, _) in enumerate(described.columns):
+        table.add_column(heading, justify="right" if k else "left")
+    shown = described.rows[:limit] if limit else described.rows
+    for row in shown:
+        table.add_row(*(text(row) for _, text in described.columns))
+    screen.print()
+    if shown:
+        screen.print(table)
+    if len(shown) < len(described.rows):
+        screen.print(f"… and {len(described.rows) - len(shown):,} more (--limit 0 shows all)")
 
 
 def _show_pairs(potential: str, elements: str | None, flagged: bool, limit: int) -> None:

@@ -12,7 +12,11 @@ def command(
     potential: Annotated[str, typer.Argument(metavar="POTENTIAL", help="Shipped name or .lodewell file.")],
     pairs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PAIRS...", help="Pairs such as Li-O; several make a grid.", show_default="a few"),
+        typer.Argument(
+            metavar="PAIRS...",
+            help="Pairs such as Li-O, triples such as Si-O-O (central element first); several make a grid.",
+            show_default="a few, or all",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -23,7 +27,7 @@ def command(
         typer.Option("--variant", metavar="CLASS", help="Only the curve of one anion class, such as oxide."),
     ] = None,
 ) -> None:
-    """Draw curves: U(r) with its standard error, and of statistical ones g(r), nearest contacts and counts."""
+    """Draw curves: U(r) with its standard error and its data, three-body functions, and splines of densities."""
     from lodewell.report.curves import show
 
     print(show(potential, pairs or [], out, variant))

@@ -18,6 +18,7 @@ from lodewell.potentials.pair import PairPotential, pair_name
 from lodewell.potentials.statistical import Statistical, as_statistical
 from lodewell.potentials.sum import Sum
 from lodewell.potentials.table import CurvePotential
+from lodewell.potentials.uf import UF
 
 
 def pair_curve(
@@ -49,6 +50,9 @@ def pair_curve(
             return np.zeros_like(r), np.zeros_like(r)
         u, du = potential.curve(pair_name(first, second), r)
         return np.where(np.isnan(u), 0.0, u), np.where(np.isnan(u), 0.0, du)  # pairs not named do not interact
+    if isinstance(potential, UF) and not (potential.triples or potential.embeddings):
+        spline = potential.pairs.get((min(first, second), max(first, second)))
+        return (np.zeros_like(r), np.zeros_like(r)) if spline is None else (spline(r), spline(r, 1))
     raise BadOption(f"a potential of the kind '{potential.kind}' is no sum over pairs: it has no table to export")
 
 

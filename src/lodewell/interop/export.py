@@ -1,4 +1,4 @@
-"""One door to the formats of other codes."""
+"""One door to the formats of other codes, and from their files to ours."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lodewell.errors import BadOption
+from lodewell.interop.curves import folder
 from lodewell.potentials.base import Potential
 from lodewell.potentials.store import load
 
-FORMATS = ("lammps", "gulp", "csv")
+FORMATS = ("lammps", "gulp", "csv", "lodewell")
 
 
 def export(
@@ -21,16 +22,18 @@ def export(
     variant: str | None = None,
     points: int | None = None,
 ) -> list[Path]:
-    """Write a potential that is a sum over pairs for another code; return the files.
+    """Write a potential for another code; return the files.
 
     Args:
-        potential: a shipped name, a file, or the potential itself.
-        to: "lammps" (`pair_style table`), "gulp" (`spline` library) or "csv".
+        potential: a shipped name, a file, also one of LAMMPS (.uf3, .meam.spline), or the potential itself.
+        to: "lammps" (`pair_style uf3` and `meam/spline` of these families, `table` of sums over pairs), "gulp"
+            (`spline` library) and "csv" of sums over pairs, or "lodewell" (a .lodewell file).
         elements: such as "Li,P,O" or ["Li", "P", "O"]; None is all that it knows.
         out: folder, made if it is not there.
         variant: an anion class such as "oxide": its own curves where the table has them. Other codes cannot choose
             them by crystal as lodewell does; None writes the curves of all crystals.
-        points: of each curve for LAMMPS; None is 50,000.
+        points: of each curve in tables for LAMMPS; None is 50,000. UF potentials of pairs alone are written as tables
+            when it is given: LAMMPS runs those several times faster than `uf3`.
 
     Raises:
         UnsupportedElement: for an element without a curve, with the nearest alternative.
@@ -44,6 +47,12 @@ def export(
 
         assert isinstance(model, MEAM)
         return write_meam_spline(model, elements, out)
+    if to == "lammps" and model.kind == "uf" and points is None:
+        from lodewell.interop.lammps_uf3 import write_uf3
+        from lodewell.potentials.uf import UF
+
+        assert isinstance(model, UF)
+        return write_uf3(model, elements, out)
     if to == "lammps":
         from lodewell.interop.lammps import POINTS, write_tables
 
@@ -56,4 +65,9 @@ def export(
         from lodewell.interop.csv import write_curves
 
         return write_curves(model, elements, out, variant=variant)
+    if to == "lodewell":
+        if elements is not None or variant is not None:
+            raise BadOption("a .lodewell file holds the whole potential: leave --elements and --variant out")
+        source = Path(potential).name if isinstance(potential, (str, Path)) else model.kind
+        return [model.save(folder(out) / source.split(".")[0], source=source)]
     raise BadOption(f"there is no format '{to}': choose one of {', '.join(FORMATS)}")

@@ -45,9 +45,15 @@ def write_uf3(
 
     Raises:
         UnsupportedElement: for an element that the potential lacks.
+        BadOption: for a potential with an embedding, which the style does not have.
         BadFile: when the folder cannot be written.
     """
     numbers = chosen_elements(potential, elements)
+    if embedded := [chemical_symbols[z] for z in numbers if z in potential.embeddings]:
+        raise BadOption(
+            f"LAMMPS has no style for the embedding of {', '.join(embedded)}: fit without it to export, or run the "
+            "potential through ASE"
+        )
     place = folder(out)
     splines, script = place / f"{name}{SUFFIX}", place / f"{name}.in"
     three = any(set(triple) <= set(numbers) for triple in potential.triples)
@@ -144,15 +150,15 @@ def _at_ends(knots: list[float], c: Floats, end: float = 0.0) -> tuple[list[floa
 
 def _script(potential: UF, numbers: Sequence[int], splines: str, three: bool) -> str:
     symbols = [chemical_symbols[z] for z in numbers]
-    lone = " ".join(f"{potential.energies[z]:+.10g}*N({s})" for z, s in zip(numbers, symbols, strict=True))
+    lone = " ".join(f"{potential.energies[z]:+.10g} N({s})" for z, s in zip(numbers, symbols, strict=True))
     lines = [
         "# Written by lodewell: ultra-fast potential (UF), " + ("two- and three-body" if three else "two-body"),
         "# Atom types: " + ", ".join(f"{k} = {s}" for k, s in enumerate(symbols, 1)),
         "# Use: units metal, then the cell and atoms, then   include " + splines.replace(SUFFIX, ".in"),
         "# Run LAMMPS in this folder, or name it beforehand: variable lodewell index /path/to/this/folder",
         "#",
-        "# LAMMPS leaves out the energies of lone atoms. Forces and stresses are the same; the total energy is that of",
-        f"# lodewell less   {lone} eV",
+        "# LAMMPS leaves out the energies of lone atoms. Forces and stresses are the same, and for N(X) atoms of X",
+        f"# E(lodewell) = E(LAMMPS) {lone} eV",
         "variable lodewell index .",
         "",
         f"pair_style uf3 {3 if three else 2}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module, resources
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from lodewell import __version__
 from lodewell.errors import BadFile
-from lodewell.files import atomic_path
+from lodewell.files import atomic_path, bare_name
 from lodewell.potentials.base import Potential
 
 FORMAT = 1
@@ -33,6 +34,12 @@ _FAMILIES = {
     "meam": "lodewell.potentials.meam:MEAM",
 }
 
+# Files of other codes by the end of their names, and the functions that read them.
+_FOREIGN = {
+    ".uf3": "lodewell.interop.lammps_uf3:read_uf3",
+    ".meam.spline": "lodewell.interop.lammps_meam:read_meam_spline",
+}
+
 
 def family(kind: str) -> type[Potential]:
     """Return the class of a family by the name its files carry."""
@@ -47,18 +54,7 @@ def save(potential: Potential, path: str | Path, **about: Any) -> Path:
     Raises:
         BadFile: when the place cannot be written.
     """
-    meta, arrays = potential.state()
-    header = {
-        "format": FORMAT,
-        "kind": potential.kind,
-        "lodewell": __version__,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cutoff": potential.cutoff,
-        "elements": sorted(potential.species) if potential.species is not None else "all",
-        "units": {"energy": "eV", "length": "Å", "calibrated": potential.calibrated},
-        "about": about,
-        "meta": meta,
-    }
+    header, arrays = _header(potential, about)
     target = Path(path)
     if target.suffix != SUFFIX:
         target = target.with_name(target.name + SUFFIX)
@@ -71,22 +67,46 @@ def save(potential: Potential, path: str | Path, **about: Any) -> Path:
     return target
 
 
+def _header(potential: Potential, about: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the metadata and the arrays of a file."""
+    meta, arrays = potential.state()
+    header = {
+        "format": FORMAT,
+        "kind": potential.kind,
+        "lodewell": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cutoff": potential.cutoff,
+        "elements": sorted(potential.species) if potential.species is not None else "all",
+        "units": {"energy": "eV", "length": "Å", "calibrated": potential.calibrated},
+        "about": about,
+        "meta": meta,
+    }
+    return header, arrays
+
+
 def read_header(path: str | Path) -> dict[str, Any]:
     """Return the metadata of a potential file without its arrays.
 
     Raises:
         BadFile: when it is no potential file, is cut short, or was written by a newer lodewell.
     """
+    if (reader := _foreign(Path(path))) is not None:
+        return _header(reader(path), {"source": Path(path).name})[0]
     return _open(Path(path))[0]
 
 
 def load(name: str | Path) -> Potential:
     """Load a potential from a file, or one that is shipped by its name (`lodewell.shipped()` lists them).
 
+    Files of LAMMPS (.uf3, .meam.spline) are read as well.
+
     Raises:
         BadFile: when there is no such file or name, or the file is damaged or too new.
     """
-    header, arrays = _open(find(name))
+    path = find(name)
+    if (reader := _foreign(path)) is not None:
+        return reader(path)
+    header, arrays = _open(path)
     return family(header["kind"]).from_state(header["meta"], arrays)
 
 
@@ -108,6 +128,16 @@ def find(name: str | Path) -> Path:
             f"{', '.join(known) or 'none'}"
         )
     return path
+
+
+def _foreign(path: Path) -> Callable[[str | Path], Potential] | None:
+    """Return the reader of another code's file, None for ours."""
+    for ending, reader in _FOREIGN.items():
+        if bare_name(path).endswith(ending):
+            module, name = reader.split(":")
+            found: Callable[[str | Path], Potential] = getattr(import_module(module), name)
+            return found
+    return None
 
 
 def _open(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

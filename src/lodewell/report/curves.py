@@ -19,6 +19,7 @@ from lodewell.potentials.statistical import BIN, Statistical, as_statistical
 from lodewell.potentials.store import load
 from lodewell.potentials.sum import Sum
 from lodewell.potentials.table import PairTable
+from lodewell.report.families import family_of
 from lodewell.report.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, figure, save
 
 FEW = 6  # pairs drawn when none is named
@@ -35,11 +36,14 @@ def show(
     out: str | Path | None = None,
     variant: str | None = None,
 ) -> Path:
-    """Draw the curves of some pairs and return the file.
+    """Draw curves and return the file.
+
+    Families that are no sums over pairs draw their splines in their own way: see `lodewell.report.families`.
 
     Args:
         potential: a shipped name, a file, or the potential itself.
-        pairs: such as ["Li-O", "P-O"]; several make a grid; none means the best known few.
+        pairs: such as ["Li-O", "P-O"]; several make a grid; none means the best known few. Of UF potentials also
+            triples, the central element first, such as "Si-O-O"; none means all.
         out: PNG, SVG or PDF; None names it after potential and pairs, in the current folder.
         variant: draw the curve of this anion class alone; None draws that of all crystals and the classes over it.
 
@@ -50,6 +54,10 @@ def show(
     """
     model = potential if isinstance(potential, Potential) else load(potential)
     name = Path(potential).stem if isinstance(potential, (str, Path)) else model.kind
+    if (family := family_of(model)) is not None:
+        if variant is not None:
+            raise BadOption("only statistical potentials have curves of anion classes: leave --variant out")
+        return family.show(model, name, pairs, out)
     chosen = [p.replace("–", "-") for p in pairs] or _few(model)
     for pair in chosen:
         _check(model, pair, variant)

@@ -16,7 +16,8 @@ from lodewell.errors import UnsupportedElement
 from lodewell.interop.curves import chosen_elements
 from lodewell.judge.thin import thin_p
 from lodewell.potentials.statistical import Statistical, as_statistical
-from lodewell.potentials.store import load, read_header, shipped
+from lodewell.potentials.store import find, load, read_header, shipped
+from lodewell.report.families import FAMILIES, Description, family_of
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,12 @@ def _data(about: dict[str, Any]) -> str:
     if "crystals_used" in about:
         families = f" in {about['families']:,} families" if "families" in about else ""
         return f"{about['crystals_used']:,} crystals{families}"
+    data = about.get("data")
+    if isinstance(data, dict) and "frames" in data:
+        files = ", ".join(Path(file).name for file in data.get("files", ()))
+        return f"{data['frames']:,} labelled crystals, {data.get('atoms', 0):,} atoms" + (
+            f" ({files})" if files else ""
+        )
     for key in ("summary", "description", "data", "sources", "source"):
         value = about.get(key)
         if isinstance(value, str):
@@ -155,6 +162,26 @@ def _data(about: dict[str, Any]) -> str:
         if isinstance(value, dict):
             return ", ".join(str(k) for k in value)
     return ""
+
+
+def description(
+    name: str | Path, elements: str | Sequence[str] | None = None, flagged: bool = False
+) -> Description | None:
+    """Describe the splines of a potential of a family that does so itself, or return None.
+
+    Raises:
+        UnsupportedElement: for an element that it does not know.
+    """
+    path = find(name)
+    header = read_header(path)
+    if header["kind"] not in FAMILIES:
+        return None
+    model = load(path)
+    family = family_of(model)
+    assert family is not None
+    if elements is not None:
+        chosen_elements(model, elements)
+    return family.describe(model, header.get("about", {})).only(elements, flagged)
 
 
 def statistical(name: str | Path) -> Statistical:

@@ -1,0 +1,79 @@
+"""The families that are drawn and described in a way of their own; all others are sums over pairs, see `curves`.
+
+To add a family, write `report/family.py` with `show` and `describe` as in `Family`, and name it in `_MODULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from lodewell.potentials.base import Potential
+
+GPA = 0.0062415091  # eV/Å^3
+_MODULES = {
+    "uf": "lodewell.report.uf",
+}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `lodewell list POTENTIAL` tells: sentences, and a row a spline.
+
+    | field | meaning |
+    |---|---|
+    | `lines` | sentences |
+    | `rows` | plain values by name; None where there is nothing to say |
+    | `columns` | of the printed table: heading, and what to print of a row |
+
+    A row has `elements`, the symbols of a spline, and `flagged`: whether it rests on too little.
+    """
+
+    lines: tuple[str, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    columns: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...]
+
+    def only(self, elements: str | Sequence[str] | None = None, flagged: bool = False) -> Description:
+        """Return the description with only the splines of some elements, such as "Li,O", or those flagged."""
+        symbols = elements.replace(",", " ").split() if isinstance(elements, str) else elements
+        kept = tuple(
+            row
+            for row in self.rows
+            if (symbols is None or set(row["elements"]) <= set(symbols)) and (row["flagged"] or not flagged)
+        )
+        return replace(self, rows=kept)
+
+
+class Family(Protocol):
+    """What the module of a family brings."""
+
+    def show(self, potential: Any, name: str, wanted: Sequence[str], out: str | Path | None) -> Path:
+        """Draw the splines named in `wanted`, or all; None for `out` names the file in the current folder."""
+
+    def describe(self, potential: Any, about: Mapping[str, Any]) -> Description:
+        """Describe a potential with the metadata of its file."""
+
+
+FAMILIES = frozenset(_MODULES)
+
+
+def family_of(potential: Potential) -> Family | None:
+    """Return the module that draws and describes a potential, or None for sums over pairs."""
+    found: Any = import_module(_MODULES[potential.kind]) if potential.kind in _MODULES else None
+    return found  # type: ignore[no-any-return]
+
+
+def fit_lines(about: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say what `lodewell fit` noted in a file: coefficients, and errors on frames that were held out."""
+    lines = []
+    if "coefficients" in about:
+        lines.append(f"{about['coefficients']:,} coefficients")
+    held = about.get("held_out_rmse") or {}
+    if held:
+        units = {"energy": (1e3, "meV/atom"), "force": (1.0, "eV/Å"), "stress": (1.0 / GPA, "GPa")}
+        shown = [f"{kind} {held[kind] * factor:.3g} {unit}" for kind, (factor, unit) in units.items() if kind in held]
+        lines.append("root mean square errors on frames held out: " + ", ".join(shown))
+    return tuple(lines)
