@@ -4,7 +4,7 @@ import lodewell
 
 potential = lodewell.load("spp")
 for result in lodewell.relax("candidates/", potential):
-print(result.rank, result.formula, result.energy_per_atom)
+    print(result.rank, result.formula, result.energy_per_atom)
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _HOME = {
     "PairPotential": "lodewell.potentials.pair",
     "PairTable": "lodewell.potentials.table",
     "Statistical": "lodewell.potentials.statistical",
+    "UF": "lodewell.potentials.uf",
+    "MEAM": "lodewell.potentials.meam",
     "load": "lodewell.potentials.store",
     "score": "lodewell.judge.score",
     "Scored": "lodewell.judge.score",
@@ -47,6 +49,14 @@ _HOME = {
     "RelaxOptions": "lodewell.relax.options",
     "DeriveOptions": "lodewell.derive.options",
     "HoldOut": "lodewell.derive.chunk",
+    "read_labels": "lodewell.crystals.labels",
+    "Labelled": "lodewell.crystals.labels",
+    "LabelKeys": "lodewell.crystals.label_keys",
+    "LabelledSource": "lodewell.fit.data",
+    "fit_uf": "lodewell.fit.uf",
+    "UFOptions": "lodewell.fit.uf_options",
+    "fit_meam": "lodewell.fit.meam",
+    "MEAMOptions": "lodewell.fit.meam_options",
 }
 
 # Verbs are folders whose package can be called; see lodewell/_verb.py.
@@ -54,11 +64,19 @@ _VERBS = ("derive", "relax")
 
 if TYPE_CHECKING:
     from lodewell.crystals.batch import Batch as Batch
+    from lodewell.crystals.label_keys import LabelKeys as LabelKeys
+    from lodewell.crystals.labels import Labelled as Labelled
+    from lodewell.crystals.labels import read_labels as read_labels
     from lodewell.crystals.neighbours import Neighbours as Neighbours
     from lodewell.crystals.neighbours import neighbour_list as neighbour_list
     from lodewell.derive.chunk import HoldOut as HoldOut
     from lodewell.derive.options import DeriveOptions as DeriveOptions
     from lodewell.derive.pipeline import derive as derive
+    from lodewell.fit.data import LabelledSource as LabelledSource
+    from lodewell.fit.meam import fit_meam as fit_meam
+    from lodewell.fit.meam_options import MEAMOptions as MEAMOptions
+    from lodewell.fit.uf import fit_uf as fit_uf
+    from lodewell.fit.uf_options import UFOptions as UFOptions
     from lodewell.interop.export import export as export
     from lodewell.judge.check import check as check
     from lodewell.judge.check_options import CheckOptions as CheckOptions
@@ -73,6 +91,7 @@ if TYPE_CHECKING:
     from lodewell.potentials.base import Potential as Potential
     from lodewell.potentials.base import Result as Result
     from lodewell.potentials.check import check_potential as check_potential
+    from lodewell.potentials.meam import MEAM as MEAM
     from lodewell.potentials.pair import ZBL as ZBL
     from lodewell.potentials.pair import Buckingham as Buckingham
     from lodewell.potentials.pair import LennardJones as LennardJones
@@ -82,6 +101,7 @@ if TYPE_CHECKING:
     from lodewell.potentials.store import load as load
     from lodewell.potentials.store import shipped as shipped
     from lodewell.potentials.table import PairTable as PairTable
+    from lodewell.potentials.uf import UF as UF
     from lodewell.relax.options import RelaxOptions as RelaxOptions
     from lodewell.relax.result import Relaxed as Relaxed
     from lodewell.relax.run import relax as relax
