@@ -85,15 +85,18 @@ def descend(
     `each` is called after every step.
     """
     history = [point.value]
+    point = best = on_new_range(data, goal, point)
     for _ in range(most_steps):
-        point = on_new_range(data, goal, point)
         point, moved = _step(data, goal, point)
-        each(point)
-        history.append(point.value)
+        # New knots for U can cost what steps have gained: the best of all is kept.
+        point = on_new_range(data, goal, point)
+        best = point if point.value < best.value else replace(best, steps=point.steps)
+        each(best)
+        history.append(best.value)
         recent = history[-1 - _LOOK_BACK :]
         if not moved or (len(recent) > _LOOK_BACK and recent[0] - recent[-1] < tolerance * recent[0]):
-            return replace(point, done=True)
-    return point
+            return replace(best, done=True)
+    return best
 
 
 def _step(data: Targets, goal: Goal, point: Point) -> tuple[Point, bool]:
