@@ -20,6 +20,7 @@ from lodewell import (
 from lodewell.interop.ase import FromCalculator
 from tests.conftest import made_up_crystals, mined
 from tests.potentials.made_up_meam import made_up_meam
+from tests.potentials.made_up_uf import embedded_uf, made_up_uf
 
 
 class Gaussian(PairPotential):
@@ -60,6 +61,9 @@ potentials = {
     "user's own": Gaussian({"C-Si": (2.0, 0.9), "C-C": (3.0, 0.7)}, cutoff=4.0),
     "statistical": mined(made_up_crystals()),
     **{name: load(name) for name in shipped()},
+    "UF": made_up_uf("Si"),
+    "UF of two elements, uneven knots": made_up_uf("O", "Ti", even=False),
+    "UF with an embedding": embedded_uf("O", "Ti"),
     "MEAM": made_up_meam("Si"),
     "MEAM of two elements, uneven knots": made_up_meam("O", "Ti", even=False),
     "sum of pairs": lj + 0.5 * ZBL(),
