@@ -7,7 +7,8 @@ from ase.data import atomic_numbers
 
 from lodewell.potentials.bspline import Axis, ending, vanishing
 from lodewell.potentials.embedding import Density, Embedding
-from lodewell.potentials.uf import UF, Spline2, Spline3
+from lodewell.potentials.uf import UF, Knowledge, Spline2, Spline3
+from lodewell.potentials.uf_basis import UFBasis
 
 
 def made_up_uf(*symbols: str, seed: int = 0, even: bool = True, cutoff: float = 5.0, leg: float = 3.8) -> UF:
@@ -61,6 +62,25 @@ def embedded_uf(*symbols: str, seed: int = 0) -> UF:
         space = Embedding(densities, pairs)
         embeddings[z] = space.with_coefficients(0.2 * rng.normal(size=space.count))
     return UF(plain.energies, plain.pairs, plain.triples, embeddings)
+
+
+def small_uf() -> UF:
+    """A potential of one element with little of everything: curve, function, embedding, error bars, distances."""
+    rng = np.random.default_rng(11)
+    pair, leg, side = ending(1.2, 5.0, 6), vanishing(0.9, 3.8, 5), vanishing(0.8, 7.6, 7)
+    c = 0.3 * rng.normal(size=(leg.size, leg.size, side.size))
+    density = Density(14, Axis(np.array([0.3, 1.2, 2.0, 3.0, 4.0])), 2, Axis(np.array([0.0, 0, 0, 0, 4, 4, 4, 4])))
+    potential = UF(
+        {14: -1.5},
+        {(14, 14): Spline2(pair, np.linspace(2.0, -0.2, pair.size))},
+        {(14, 14, 14): Spline3((leg, leg, side), 0.5 * (c + c.swapaxes(0, 1)))},
+        {14: Embedding((density,), ((0, 0),), (0.1 * rng.normal(size=(4, 4)),))},
+    )
+    size = UFBasis.of(potential).columns
+    factor = np.triu(rng.normal(size=(size, size))) + 5.0 * np.eye(size)
+    potential.knowledge = Knowledge(factor.astype(np.float32), (2.0, 0.01), (3.0, 0.02), (0.5, 1e-4), 0.7)
+    potential.distances = {(14, 14): rng.integers(0, 9, 400).astype(float)}
+    return potential
 
 
 def rough_uf(*symbols: str, seed: int = 0, missing: float = 0.2, cutoff: float = 5.0) -> UF:

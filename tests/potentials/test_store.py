@@ -12,6 +12,7 @@ from ase.build import bulk
 from lodewell import ZBL, Buckingham, LennardJones, Morse, PairTable, Potential, Statistical, load
 from lodewell.errors import BadCrystal, BadFile
 from lodewell.potentials.store import FORMAT, read_header
+from tests.potentials.made_up_uf import small_uf
 
 RELEASED = Path(__file__).parent.parent / "data" / "potentials"
 r = np.linspace(0.5, 5.0, 100)
@@ -22,6 +23,7 @@ stored = {
     "buckingham": Buckingham({"Mg-O": (1428.5, 0.2945, 0.0), "O-O": (22764.0, 0.149, 27.88)}, cutoff=6.0),
     "zbl": ZBL(cutoff=3.0),
     "table": PairTable({"Li-O": (r, np.cos(r) - np.cos(5.0)), "O-O": (r, np.exp(-r) - np.exp(-5.0))}),
+    "uf": small_uf(),
 }
 stored["sum"] = stored["table"] - 0.5 * (stored["zbl"] + Morse({"Li-O": (0.5, 1.5, 2.0)}, cutoff=4.0))
 
