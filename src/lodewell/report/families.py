@@ -15,6 +15,7 @@ from lodewell.potentials.base import Potential
 
 GPA = 0.0062415091  # eV/Å^3
 _MODULES = {
+    "meam": "lodewell.report.meam",
     "uf": "lodewell.report.uf",
 }
 
