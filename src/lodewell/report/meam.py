@@ -135,6 +135,8 @@ def _panel(drawn: Any, place: Any, potential: MEAM, role: str, name: str) -> Non
     spline, seen = potential.splines[role, name], seen_by(potential, role, name)
     if seen is None:
         upper = lower = drawn.add_subplot(place)
+        if potential.coverage is not None:
+            upper.axvspan(-1e3, 1e3, color=VERMILION, alpha=0.1, lw=0, zorder=0)
     else:
         inner = place.subgridspec(2, 1, height_ratios=(2.6, 1.0), hspace=0.0)
         upper = drawn.add_subplot(inner[0])
