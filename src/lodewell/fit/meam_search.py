@@ -7,6 +7,7 @@ Every step of a round that is finished stands in a ledger, so an interrupted sea
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -119,6 +120,7 @@ class Search:
         self._identity = identity
         self._ledger = None if out is None else Ledger(out.with_name(out.name + ".partial"))
         self._points: dict[int, Point] = {}
+        self._began = time.perf_counter()
         self.whole = False
 
     @property
@@ -189,7 +191,10 @@ class Search:
     def _words(self, number: int, of: int) -> str:
         best = self.standing[0]
         root = np.sqrt(best.squares_k)
-        return f"round {number + 1} of {of}, best {1e3 * root[0]:.1f} meV/atom and {root[1]:.3f} eV/Å"
+        return (
+            f"round {number + 1} of {of}, best {1e3 * root[0]:.1f} meV/atom and {root[1]:.3f} eV/Å, "
+            f"{time.perf_counter() - self._began:.0f} s"
+        )
 
 
 def to_bytes(point: Point) -> bytes:
