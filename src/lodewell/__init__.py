@@ -28,7 +28,6 @@ _HOME = {
     "ZBL": "lodewell.potentials.pair",
     "PairPotential": "lodewell.potentials.pair",
     "PairTable": "lodewell.potentials.table",
-    "MEAM": "lodewell.potentials.meam",
     "Statistical": "lodewell.potentials.statistical",
     "UF": "lodewell.potentials.uf",
     "MEAM": "lodewell.potentials.meam",
@@ -91,7 +90,6 @@ if TYPE_CHECKING:
     from lodewell.judge.test import test as test
     from lodewell.potentials.base import Potential as Potential
     from lodewell.potentials.base import Result as Result
-    from lodewell.potentials.meam import MEAM as MEAM
     from lodewell.potentials.check import check_potential as check_potential
     from lodewell.potentials.meam import MEAM as MEAM
     from lodewell.potentials.pair import ZBL as ZBL
