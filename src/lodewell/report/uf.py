@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +19,72 @@ from lodewell.potentials.uf import UF, Pair, Triple
 from lodewell.potentials.uf import name as key_name
 from lodewell.report.coverage import Coverage
 from lodewell.report.style import BLUE, GREY, INK, PALE, VERMILION, figure, save
+from lodewell.report.uf_embedding import embedding_panels
 from lodewell.report.uf_facts import coverage, describe
 
 __all__ = ["describe", "show"]
 
 _SHELLS = (0.92, 1.0, 1.12, 1.3)  # legs of the slices, in units of the distance of the first neighbours
 _SLICES = ("#7A5195", BLUE, "#2A9D8F", "#E9A23B")
-_PAIR_ROW, _TRIPLE_ROW = 4.1, 3.4  # inches
+Panel = Callable[[Any, Any], None]  # draws into a place of a figure
+_FOOT = 0.2  # inches of the legend
 _UNSEEN = "#E9EBEE"
 
 
 def show(potential: UF, name: str, wanted: Sequence[str], out: str | Path | None) -> Path:
     """Draw curves with the distances of the training data, and three-body functions against the angle.
 
-    `wanted` holds pairs such as "Si-O" and triples, the central element first, such as "Si-O-O"; none draws all.
+    `wanted` holds pairs such as "Si-O", triples, the central element first, such as "Si-O-O", and elements such as
+    "Si", which stand for their embeddings; none draws all.
 
     Raises:
         BadOption: for a pair or triple that the potential lacks.
     """
-    pairs, triples = _chosen(potential, wanted)
-    with figure(*_size(len(pairs), len(triples))) as drawn:
-        places = _places(drawn, len(pairs), len(triples))
-        for pair in pairs:
-            _pair(drawn, next(places), potential, pair)
-        for triple in triples:
-            _angles(drawn.add_subplot(next(places)), potential, triple)
-            _map(drawn, drawn.add_subplot(next(places)), potential, triple)
-        _explain(drawn, bool(pairs), any(coverage(potential, pair) for pair in potential.pairs))
+    pairs, triples, embedded = _chosen(potential, wanted)
+    width, rows = _rows(potential, pairs, triples, embedded)
+    heights = [row.height for row in rows]
+    with figure(width, sum(heights) + _FOOT) as drawn:
         drawn.suptitle(name + _lone(potential), x=0.01, ha="left", fontsize=9.0, color=GREY)
+        for row, part in zip(
+            rows, drawn.subfigures(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0], strict=True
+        ):
+            grid = part.add_gridspec(1, len(row.widths), width_ratios=row.widths)
+            for k, _ in enumerate(row.widths):
+                if k < len(row.panels):
+                    row.panels[k](part, grid[k])
+                else:
+                    part.add_subplot(grid[k]).set_axis_off()  # keeps the panels of a row as wide as those above
+        _explain(drawn, bool(pairs), any(coverage(potential, pair) for pair in potential.pairs))
         return save(drawn, _default_name(name, wanted) if out is None else out)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Panels beside each other: `height` in inches, widths in proportion; a panel draws into a place of a figure."""
+
+    height: float
+    widths: tuple[float, ...]
+    panels: Sequence[Panel]
+
+
+def _rows(
+    potential: UF, pairs: Sequence[Pair], triples: Sequence[Triple], embedded: Sequence[int]
+) -> tuple[float, list[_Row]]:
+    """Return the width in inches and the rows of a figure."""
+    curves: list[Panel] = [partial(_pair, potential=potential, pair=pair) for pair in pairs]
+    slices: list[Panel] = [partial(draw, potential=potential, triple=t) for t in triples for draw in (_angles, _map)]
+    if len(triples) == 1 and len(pairs) < 2:
+        rows = [_Row(4.1, (1.3,) * len(pairs) + (1.0, 1.15), curves + slices)]
+        width = 13.0 if pairs else 8.6
+    else:
+        columns = 3 if triples else min(len(pairs), 3)
+        tall = 4.6 if len(pairs) == 1 else 3.8
+        rows = [_Row(tall, (1.0,) * columns, curves[k : k + columns]) for k in range(0, len(curves), columns or 1)]
+        rows += [_Row(3.4, (1.0, 1.12) * 2, slices[k : k + 4]) for k in range(0, len(slices), 4)]
+        width = 13.0 if triples else 6.4 if len(pairs) == 1 else 4.3 * len(pairs[:3])
+    for panels in (embedding_panels(potential, z) for z in embedded):
+        rows += [_Row(2.6, (1.0,) * 5, panels[k : k + 5]) for k in range(0, len(panels), 5)]
+    return (13.0 if embedded else width), rows
 
 
 def _lone(potential: UF) -> str:
@@ -56,52 +95,34 @@ def _lone(potential: UF) -> str:
     return f", energy of a lone atom: {', '.join(energies)}".replace("-", "−")
 
 
-def _chosen(potential: UF, wanted: Sequence[str]) -> tuple[list[Pair], list[Triple]]:
+def _chosen(potential: UF, wanted: Sequence[str]) -> tuple[list[Pair], list[Triple], list[int]]:
+    """Return pairs, triples, and elements whose embeddings are drawn."""
     if not wanted:
-        return list(potential.pairs), list(potential.triples)
+        return list(potential.pairs), list(potential.triples), sorted(potential.embeddings)
     pairs: list[Pair] = []
     triples: list[Triple] = []
+    embedded: list[int] = []
     for text in wanted:
-        words = text.replace("–", "-").split("-")
-        if len(words) not in (2, 3) or any(atomic_numbers.get(w, 0) < 1 for w in words):
+        z = [atomic_numbers.get(word, 0) for word in text.replace("–", "-").split("-")]
+        if not 1 <= len(z) <= 3 or min(z) < 1:
             raise BadOption(f"'{text}' is neither a pair nor a triple of elements: write Si-O or Si-O-O")
-        z = [atomic_numbers[w] for w in words]
-        a, b = sorted(z[-2:])
-        if len(z) == 2 and (a, b) in potential.pairs:
+        a, b = sorted(z[-2:]) if len(z) > 1 else (0, 0)
+        if len(z) == 1 and z[0] in potential.embeddings:
+            embedded.append(z[0])
+        elif len(z) == 2 and (a, b) in potential.pairs:
             pairs.append((a, b))
         elif len(z) == 3 and (z[0], a, b) in potential.triples:
             triples.append((z[0], a, b))
         else:
-            known = map(key_name, (*potential.pairs, *potential.triples))
+            known = [chemical_symbols[z] for z in sorted(potential.embeddings)]
+            known += map(key_name, (*potential.pairs, *potential.triples))
             raise BadOption(f"this potential has no spline {text}: it has {', '.join(known)}")
-    return pairs, triples
+    return pairs, triples, embedded
 
 
 def _default_name(name: str, wanted: Sequence[str]) -> Path:
     more = f"{wanted[0]}-and-{len(wanted) - 1}-more" if len(wanted) > 3 else "_".join(wanted)
     return Path(f"{name}-{more}.png" if wanted else f"{name}.png")
-
-
-def _size(pairs: int, triples: int) -> tuple[float, float]:
-    if not triples:
-        return (6.4, 4.8) if pairs == 1 else (4.3 * min(pairs, 3), 3.7 * -(-pairs // 3))
-    if triples == 1 and pairs < 2:
-        return (13.0 if pairs else 8.6), 4.3
-    return 13.0, _PAIR_ROW * -(-pairs // 3) + _TRIPLE_ROW * -(-triples // 2)
-
-
-def _places(drawn: Any, pairs: int, triples: int) -> Any:
-    """Yield a place a pair, then two a triple."""
-    if triples == 1 and pairs < 2:
-        yield from drawn.add_gridspec(1, 2 + pairs, width_ratios=(1.3,) * pairs + (1.0, 1.15))
-        return
-    columns = 12 if triples else 4 * min(pairs, 3)
-    above, below = -(-pairs // 3), -(-triples // 2)
-    grid = drawn.add_gridspec(above + below, columns, height_ratios=[_PAIR_ROW] * above + [_TRIPLE_ROW] * below)
-    for k in range(pairs):
-        yield grid[k // 3, 4 * (k % 3) : 4 * (k % 3) + 4]
-    for k in range(2 * triples):
-        yield grid[above + k // 4, 3 * (k % 4) : 3 * (k % 4) + 3]
 
 
 def _explain(drawn: Any, pairs: bool, counted: bool) -> None:
@@ -225,17 +246,16 @@ def _title(triple: Triple) -> str:
     return f"{j}–{i}–{k}"
 
 
-def _angles(axes: Any, potential: UF, triple: Triple) -> None:
+def _angles(drawn: Any, place: Any, potential: UF, triple: Triple) -> None:
     """Draw a three-body function against the angle at a few leg lengths; dashed where the data have no such one."""
-    angle = np.linspace(20.0, 180.0, 321)
+    axes, angle = drawn.add_subplot(place), np.linspace(20.0, 180.0, 321)
     axes.axhline(0.0, color=PALE, lw=0.8, zorder=0)
     shown, alike = [], True
-    one, other = (chemical_symbols[z] for z in triple[1:])
     for k, (r_ij, r_ik) in enumerate(_legs(potential, triple)):
         r_jk = _third(np.array(r_ij), np.array(r_ik), angle)
         value = potential.triples[triple](np.array(r_ij), np.array(r_ik), r_jk)
         seen = _seen(potential, triple, np.array(r_ij), np.array(r_ik), r_jk)
-        label = f"r = {r_ij:.2f} Å" if r_ij == r_ik else f"{one} {r_ij:.2f}, {other} {r_ik:.2f} Å"
+        label = f"r = {r_ij:.2f} Å" if r_ij == r_ik else f"{r_ij:.2f}, {r_ik:.2f} Å"
         alike &= r_ij == r_ik
         width = 2.0 if abs(_SHELLS[k] - 1.0) < 1e-9 else 1.2
         axes.plot(angle, np.where(seen, value, np.nan), color=_SLICES[k], lw=width, label=label, zorder=3)
@@ -249,9 +269,9 @@ def _angles(axes: Any, potential: UF, triple: Triple) -> None:
     axes.legend(loc="upper right", ncols=2, handlelength=1.3, labelspacing=0.25, columnspacing=1.0, borderaxespad=0.1)
 
 
-def _map(drawn: Any, axes: Any, potential: UF, triple: Triple) -> None:
+def _map(drawn: Any, place: Any, potential: UF, triple: Triple) -> None:
     """Draw a three-body function of two equal legs and the angle between them."""
-    v = potential.triples[triple]
+    axes, v = drawn.add_subplot(place), potential.triples[triple]
     end = min(v.axes[0].high, v.axes[1].high)
     begin = max(v.axes[0].low, v.axes[1].low)
     known = [c for z in triple[1:] if (c := coverage(potential, (triple[0], z))) is not None]

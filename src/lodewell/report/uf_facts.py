@@ -28,6 +28,11 @@ def describe(potential: UF, about: Mapping[str, Any]) -> Description:
     lone = ", ".join(f"{chemical_symbols[z]} {round(e, 4) + 0.0:.4f} eV" for z, e in sorted(potential.energies.items()))
     lines = [f"pairs to {_range(ends)} Å" + (f", triples with legs to {_range(legs)} Å" if legs else "")]
     lines += [f"energy of a lone atom: {lone}".replace("-", "−"), *fit_lines(about)]
+    for z, embedding in sorted(potential.embeddings.items()):
+        many = len(embedding.pairs)
+        lines.append(
+            f"embedding of {chemical_symbols[z]}: {len(embedding.densities)} densities, {many} functions of two"
+        )
     lines.append("error bars: " + ("known" if potential.uncertain else "none (fit with --uncertainty)"))
     rows = [_pair_row(potential, pair) for pair in potential.pairs]
     blocks = UFBasis.of(potential).blocks
