@@ -1,4 +1,9 @@
-"""Weights of the kinds of rows, and the strength of regularisation, chosen by cross-validation on the triangles."""
+"""Weights of the kinds of rows, and the strength of regularisation, chosen by cross-validation on folded rows.
+
+Rows are folded under names such as "force" or "force/Elastic": a kind, and what sort of frame they are of. Kinds get
+weights by a search; sorts whose forces are fitted better than the average get more, as least squares with errors of
+different size would have it.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +15,18 @@ from lodewell.crystals.batch import Floats
 from lodewell.fit.least_squares import HeldOut, Streamed
 
 _FIRST, _LAST = math.log(10.0) / 2.0, math.log(10.0) / 4.0  # steps of the search, in natural logarithms
+_FARTHEST = math.log(1e3)  # noise-free data would drive a weight to infinity
 _MOST = 30  # trials
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of rows of this name."""
+    return name.partition("/")[0]
 
 
 @dataclass(frozen=True)
 class Balance:
-    """What was chosen: weight of each kind, strength of the penalty, and the held-out errors that it gives."""
+    """What was chosen: weight of each name of rows, strength of the penalty, and held-out errors of each kind."""
 
     weights: Mapping[str, float]
     strength: float
@@ -24,69 +35,110 @@ class Balance:
     trials: int
 
 
+@dataclass(frozen=True)
+class Goal:
+    """What is wanted of a choice.
+
+    importance: of the logarithm of each kind's held-out error; kinds without it are not fitted.
+    start: first weights by kind, and of the penalty as "strength".
+    factors: the user's own, by kind, on top of what is chosen; 0 leaves a kind out.
+    strength: of the penalty; 0 chooses it too.
+    most: how many times more a sort of frames may count than others.
+    """
+
+    importance: Mapping[str, float]
+    start: Mapping[str, float]
+    factors: Mapping[str, float]
+    strength: float = 0.0
+    most: float = 10.0
+
+    def loss(self, errors: Mapping[str, float]) -> float:
+        """Return Σ importance · log error."""
+        return sum(w * math.log(max(errors[kind], 1e-30)) for kind, w in self.importance.items() if kind in errors)
+
+
 def choose(
-    streamed: Streamed,
-    penalty_pp: Floats,
-    importance: Mapping[str, float],
-    start: Mapping[str, float],
-    factors: Mapping[str, float],
-    strength: float = 0.0,
-    report: Callable[[int], None] = lambda trial: None,
+    streamed: Streamed, penalty_pp: Floats, goal: Goal, report: Callable[[int], None] = lambda trial: None
 ) -> Balance:
-    """Minimise Σ_kinds importance · log(held-out RMSE) over weights and the strength of the penalty.
+    """Minimise the goal's loss over weights and the strength of the penalty; `penalty_pp` is that of strength 1.
 
     Only ratios matter, so the kind of largest importance keeps its weight. A coordinate search: the errors change
     slowly with the logarithms, and each trial costs a Cholesky factorisation a fold.
-
-    Args:
-        streamed: the data.
-        penalty_pp: of strength 1.
-        importance: by kind; kinds without it are not fitted.
-        start: first weights by kind.
-        factors: the user's own, on top of what is chosen, by kind.
-        strength: of the penalty; 0 chooses it too.
-        report: told of each trial.
     """
     held = HeldOut(streamed)
-    kinds = [kind for kind in streamed.kinds if importance.get(kind, 0.0) > 0.0 and factors.get(kind, 1.0) > 0.0]
-    fixed = max(kinds, key=lambda kind: importance[kind])
-    free = [kind for kind in kinds if kind != fixed] + ([] if strength else ["strength"])
-    point = {name: math.log(start.get(name, 1.0)) for name in [*kinds, "strength"]}
-    if strength:
-        point["strength"] = math.log(strength)
-    known: dict[tuple[float, ...], tuple[float, dict[str, float]]] = {}
+    names = [
+        name
+        for name in streamed.kinds
+        if goal.importance.get(kind_of(name), 0.0) > 0.0 and goal.factors.get(kind_of(name), 1.0) > 0.0
+    ]
+    kinds = sorted({kind_of(name) for name in names})
+    fixed = max(kinds, key=lambda kind: goal.importance[kind])
+    free = [kind for kind in kinds if kind != fixed] + ([] if goal.strength else ["strength"])
+    origin = {name: math.log(goal.start.get(name, 1.0)) for name in [*kinds, "strength"]}
+    if goal.strength:
+        origin["strength"] = math.log(goal.strength)
+
+    def errors_at(at: Mapping[str, float], sorts: Mapping[str, float]) -> dict[str, float]:
+        weights = {name: math.exp(at[kind_of(name)]) * sorts.get(name, 1.0) for name in names}
+        return held.errors(weights, math.exp(at["strength"]) * penalty_pp)
+
+    sorts = _sorts(errors_at(origin, {}), streamed, fixed, goal.most)
+    known: dict[tuple[float, ...], float] = {}
 
     def trial(at: Mapping[str, float]) -> float:
-        key = tuple(round(at[name], 6) for name in point)
+        key = tuple(round(at[name], 6) for name in origin)
         if key not in known:
             report(len(known))
-            weights = {kind: math.exp(at[kind]) for kind in kinds}
-            errors = held.errors(weights, math.exp(at["strength"]) * penalty_pp)
-            known[key] = _loss(errors, importance), errors
-        return known[key][0]
+            known[key] = goal.loss(by_kind(errors_at(at, sorts), streamed))
+        return known[key]
 
-    best, step = trial(point), _FIRST
+    point, best, step = origin, trial(origin), _FIRST
     while step >= _LAST - 1e-9 and len(known) < _MOST:
         moved = False
         for name in free:
             for sign in (1.0, -1.0):
-                while (
-                    len(known) < _MOST and (loss := trial(there := {**point, name: point[name] + sign * step})) < best
-                ):
-                    best, point, moved = loss, there, True
+                while len(known) < _MOST:
+                    there = {**point, name: point[name] + sign * step}
+                    if abs(there[name] - origin[name]) > _FARTHEST or trial(there) >= best:
+                        break
+                    best, point, moved = trial(there), there, True
         if not moved:
             step /= 2.0
-    weights = {kind: math.exp(point[kind]) * factors.get(kind, 1.0) for kind in kinds}
-    chosen = math.exp(point["strength"])
-    errors = held.errors(weights, chosen * penalty_pp)
-    return Balance(weights, chosen, errors, _loss(errors, importance), len(known))
+    weights = {
+        name: math.exp(point[kind_of(name)]) * sorts.get(name, 1.0) * goal.factors.get(kind_of(name), 1.0)
+        for name in names
+    }
+    chosen = Balance(weights, math.exp(point["strength"]), {}, best, len(known))
+    return judged(streamed, penalty_pp, goal, chosen, held)
 
 
-def judged(streamed: Streamed, penalty_pp: Floats, importance: Mapping[str, float], balance: Balance) -> Balance:
-    """Judge other rows of the same data by weights that were chosen before."""
-    errors = HeldOut(streamed).errors(balance.weights, balance.strength * penalty_pp)
-    return replace(balance, held_out=errors, loss=_loss(errors, importance), trials=1)
+def judged(
+    streamed: Streamed, penalty_pp: Floats, goal: Goal, balance: Balance, held: HeldOut | None = None
+) -> Balance:
+    """Judge rows by weights that were chosen before, perhaps on other splines."""
+    found = (held or HeldOut(streamed)).errors(balance.weights, balance.strength * penalty_pp)
+    errors = by_kind(found, streamed)
+    return replace(balance, held_out=errors, loss=goal.loss(errors))
 
 
-def _loss(errors: Mapping[str, float], importance: Mapping[str, float]) -> float:
-    return sum(weight * math.log(max(errors[kind], 1e-30)) for kind, weight in importance.items() if kind in errors)
+def by_kind(errors: Mapping[str, float], streamed: Streamed) -> dict[str, float]:
+    """Return the root mean square error of each kind, over all sorts of frames."""
+    squares, counts = dict[str, float](), dict[str, int]()
+    for name, error in errors.items():
+        kind, count = kind_of(name), streamed.count(name)
+        squares[kind] = squares.get(kind, 0.0) + count * error * error
+        counts[kind] = counts.get(kind, 0) + count
+    return {kind: math.sqrt(squares[kind] / max(1, counts[kind])) for kind in squares}
+
+
+def _sorts(errors: Mapping[str, float], streamed: Streamed, kind: str, most: float) -> dict[str, float]:
+    """Return a factor for each name: of sorts of frames whose errors of this kind are smaller than the average."""
+    whole = by_kind(errors, streamed).get(kind, 0.0)
+    if not 0.0 < whole < math.inf:
+        return {}
+    factor_of = {
+        name.partition("/")[2]: min(most, max(1.0, (whole / max(error, 1e-30)) ** 2))
+        for name, error in errors.items()
+        if kind_of(name) == kind
+    }
+    return {name: factor_of.get(name.partition("/")[2], 1.0) for name in errors}

@@ -66,7 +66,8 @@ class Folded:
             if self.exact:
                 self.fold(np.triu(other._square))
             else:
-                self._square = other._square.copy() if self._square is None else self._square + other._square
+                mine = 0.0 if self._square is None else self._square
+                self._square = np.asfortranarray(mine + other._square)
         self.count += other.count
 
     @property
@@ -90,6 +91,7 @@ class Folded:
 
     def add_products(self, weight: float, out: Floats) -> None:
         """Add weight times the products of all columns to the upper triangle of `out` (P + 1, P + 1), Fortran order."""
+        assert out.flags.f_contiguous  # else BLAS would work on a copy
         parts = list(self._loose)
         if self._square is not None:
             if self.exact:
@@ -136,7 +138,7 @@ class Folded:
         rows = np.concatenate(self._loose)
         self._loose, self._waiting = [], 0
         if not self.exact:
-            dsyrk(1.0, rows.T, beta=1.0, c=self._square, overwrite_c=1)
+            self._square = dsyrk(1.0, rows.T, beta=1.0, c=self._square, overwrite_c=1)
             return
         block = np.asfortranarray(rows)
         self._square, _, _, info = dtpqrt(0, min(_BLOCK, size), self._square, block, overwrite_a=1, overwrite_b=1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from lodewell.crystals.batch import Floats
 from lodewell.errors import BadOption, LodewellError
-from lodewell.fit.balance import Balance, choose, judged
+from lodewell.fit.balance import Balance, Goal, choose, judged
 from lodewell.fit.data import LabelledSource
 from lodewell.fit.distances import Distances
 from lodewell.fit.embedding_space import Shells, embeddings
@@ -28,6 +28,7 @@ from lodewell.workers import open_workers
 
 _START = {ENERGY: 3e3, FORCE: 1.0, STRESS: 1e4, "strength": 1.0}
 _CHUNK = 50
+_MOST_SORTS, _LEAST_OF_A_SORT = 6, 10  # config_types; frames
 _SAMPLE = 80  # frames on which uncertainties are calibrated
 
 
@@ -107,24 +108,33 @@ def _candidate(
     species = tuple(sorted(train.survey.elements))
     spaces = embeddings(distances, train, species, shells, options.embed_intervals) if options.embed else {}
     basis = lay_out(distances, species, options, spaces)
-    maker = UFRows(basis, train.references, options, train.folds())
+    maker = UFRows(basis, train.references, options, train.folds(), _sorts(train))
     streamed = _stream(maker, train, workers, cluster, report)
     if options.extend:
         streamed = _extended(streamed, basis, options)
     penalty_pp = roughness(basis) + options.ridge * _ridge(basis, train)
-    importance = {ENERGY: 1.0, FORCE: options.balance, STRESS: 0.5}
-    if FORCE not in streamed.kinds:
-        importance.pop(FORCE)
-    factors = {ENERGY: options.energy_weight, FORCE: options.force_weight, STRESS: options.stress_weight}
+    goal = Goal(
+        {ENERGY: 1.0, FORCE: options.balance, STRESS: 0.5},
+        _START,
+        {ENERGY: options.energy_weight, FORCE: options.force_weight, STRESS: options.stress_weight},
+        options.smoothness,
+        options.config_balance,
+    )
 
     def tell(trial: int) -> None:
         report("choosing weights", trial, None)
 
     if best is not None:
-        balance = judged(streamed, penalty_pp, importance, best.balance)
+        balance = judged(streamed, penalty_pp, goal, best.balance)
     else:
-        balance = choose(streamed, penalty_pp, importance, _START, factors, options.smoothness, tell)
+        balance = choose(streamed, penalty_pp, goal, tell)
     return Candidate(maker, streamed, penalty_pp, balance)
+
+
+def _sorts(train: LabelledSource) -> frozenset[str]:
+    """Return the config_types to keep apart: those that have some frames, if they are few."""
+    kinds = {kind for kind, frames in train.survey.config_types.items() if kind and frames >= _LEAST_OF_A_SORT}
+    return frozenset(kinds) if len(kinds) <= _MOST_SORTS else frozenset()
 
 
 def _stream(maker: UFRows, train: LabelledSource, workers: int | None, cluster: str | None, report: Report) -> Streamed:
@@ -165,9 +175,13 @@ def _ridge(basis: UFBasis, train: LabelledSource) -> Floats:
 
 def _solved(streamed: Streamed, basis: UFBasis, balance: Balance, penalty_pp: Floats) -> Solution:
     try:
+        if not np.isfinite(balance.loss):
+            raise Undetermined
         return solve(streamed, balance.weights, balance.strength * penalty_pp)
     except Undetermined as error:
-        named = undetermined(basis, streamed.seen_p()) or ["some combinations of the coefficients"]
+        named = undetermined(basis, streamed.seen_p()) or [
+            "two- and three-body terms that the frames cannot tell apart"
+        ]
         raise BadOption(
             f"the fit is singular without regularisation: {'; '.join(named[:5])}; raise --ridge or --smoothness, lower "
             "the cutoff, or add frames"

@@ -30,6 +30,8 @@ class UFOptions(LabelledOptions):
         ridge: penalty on the coefficients themselves, relative to that on their second differences.
         balance: how much a relative gain in forces counts against one in energies when the weights between them are
             chosen by cross-validation.
+        config_balance: a config_type whose forces are fitted better than the average counts more, up to this factor;
+            1 treats all alike.
         uncertainty: keep what is needed for standard deviations, some megabytes.
         keep_rows: also write NAME.rows, from which a later fit goes on with --extend.
         extend: a NAME.rows of an earlier fit with the same options and splines; its frames count as well.
@@ -49,6 +51,7 @@ class UFOptions(LabelledOptions):
     smoothness: float = 0.0
     ridge: float = 0.1
     balance: float = 9.0
+    config_balance: float = 10.0
     folds: int = 3
     uncertainty: bool = True
     keep_rows: bool = False
@@ -69,6 +72,6 @@ class UFOptions(LabelledOptions):
             values = getattr(self, name)
             if values and (len(values) < 5 or list(values) != sorted(set(values)) or values[0] <= 0):
                 raise BadOption(f"{name} needs five or more distances in Å that increase, not {values}")
-        for name in ("smoothness", "ridge", "balance"):
+        for name in ("smoothness", "ridge", "balance", "config_balance"):
             if getattr(self, name) < 0:
                 raise BadOption(f"{name} must be 0 or more, not {getattr(self, name)}")

@@ -21,12 +21,13 @@ _VOIGT = (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)
 
 @dataclass(frozen=True)
 class UFRows:
-    """Makes the rows of a frame; can be sent to workers."""
+    """Makes the rows of a frame; can be sent to workers. `sorts` are the config_types whose rows are kept apart."""
 
     basis: UFBasis
     references: References
     options: UFOptions
     folds: Folds
+    sorts: frozenset[str]
 
     def rows(self, frame: Labelled) -> Iterator[tuple[str, Floats, Floats]]:
         """Yield rows (M, P) and labels (M,) of energy per atom (eV), forces (eV/Å) and stress (eV/Å^3)."""
@@ -43,8 +44,9 @@ class UFRows:
     def fold(self, frame: Labelled, streamed: Streamed) -> None:
         """Fold the rows of a frame, with its weight."""
         fold, weight = self.folds.of(frame), frame_weight(frame, self.options)
+        sort = f"/{frame.config_type}" if frame.config_type in self.sorts else ""
         for kind, rows_mp, targets_m in self.rows(frame):
-            streamed.add(kind, fold, rows_mp, targets_m, weight)
+            streamed.add(kind + sort, fold, rows_mp, targets_m, weight)
 
     def fold_chunk(self, chunk: LabelledChunk) -> tuple[Streamed, int]:
         """Fold the rows of some frames; return them and the number of frames (runs in the workers)."""
