@@ -127,6 +127,15 @@ def test_pairs_alone_are_a_style_of_their_own_or_tables(tmp_path):
     assert np.abs(forces - ours.forces_nc).max() < 1e-5 * np.abs(ours.forces_nc).max()
 
 
+def test_pairs_alone_go_to_every_format(tmp_path):
+    potential = UF({8: -1.0, 22: 0.5}, made_up_uf("O", "Ti", seed=4).pairs)
+    paths = lodewell.export(potential, to="csv", out=tmp_path)
+    r, u = np.loadtxt(next(p for p in paths if p.name == "O-Ti.csv"), delimiter=",", skiprows=1, usecols=(0, 1)).T
+    assert u == pytest.approx(potential.curve("O-Ti", r)[0], rel=1e-8, abs=1e-9)
+    with pytest.raises(BadOption, match="no sum over pairs"):
+        lodewell.export(made_up_uf("O", "Ti"), to="csv", out=tmp_path)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_file_of_the_wheel_agrees(seed):
     potential = lodewell.load(wheel())

@@ -28,6 +28,7 @@ _SHELLS = (0.92, 1.0, 1.12, 1.3)  # legs of the slices, in units of the distance
 _SLICES = ("#7A5195", BLUE, "#2A9D8F", "#E9A23B")
 Panel = Callable[[Any, Any], None]  # draws into a place of a figure
 _FOOT = 0.2  # inches of the legend
+_MOST_TRIPLES = 40  # drawn when none is named
 _UNSEEN = "#E9EBEE"
 
 
@@ -35,7 +36,7 @@ def show(potential: UF, name: str, wanted: Sequence[str], out: str | Path | None
     """Draw curves with the distances of the training data, and three-body functions against the angle.
 
     `wanted` holds pairs such as "Si-O", triples, the central element first, such as "Si-O-O", and elements such as
-    "Si", which stand for their embeddings; none draws all.
+    "Si", which stand for their embeddings; none draws all, save that of more than 40 triples only those named are drawn.
 
     Raises:
         BadOption: for a pair or triple that the potential lacks.
@@ -44,7 +45,10 @@ def show(potential: UF, name: str, wanted: Sequence[str], out: str | Path | None
     width, rows = _rows(potential, pairs, triples, embedded)
     heights = [row.height for row in rows]
     with figure(width, sum(heights) + _FOOT) as drawn:
-        drawn.suptitle(name + _lone(potential), x=0.01, ha="left", fontsize=9.0, color=GREY)
+        left_out = len(potential.triples) if not (wanted or triples) else 0
+        more = f"; name one of {left_out} three-body functions to draw it, such as " if left_out else ""
+        more += key_name(next(iter(potential.triples))) if left_out else ""
+        drawn.suptitle(name + _lone(potential) + more, x=0.01, ha="left", fontsize=9.0, color=GREY)
         for row, part in zip(
             rows, drawn.subfigures(len(rows), 1, height_ratios=heights, squeeze=False)[:, 0], strict=True
         ):
@@ -98,9 +102,10 @@ def _lone(potential: UF) -> str:
 def _chosen(potential: UF, wanted: Sequence[str]) -> tuple[list[Pair], list[Triple], list[int]]:
     """Return pairs, triples, and elements whose embeddings are drawn."""
     if not wanted:
-        return list(potential.pairs), list(potential.triples), sorted(potential.embeddings)
+        triples = list(potential.triples) if len(potential.triples) <= _MOST_TRIPLES else []
+        return list(potential.pairs), triples, sorted(potential.embeddings)
     pairs: list[Pair] = []
-    triples: list[Triple] = []
+    triples = []
     embedded: list[int] = []
     for text in wanted:
         z = [atomic_numbers.get(word, 0) for word in text.replace("–", "-").split("-")]
