@@ -36,7 +36,7 @@ def show(potential: UF, name: str, wanted: Sequence[str], out: str | Path | None
     """Draw curves with the distances of the training data, and three-body functions against the angle.
 
     `wanted` holds pairs such as "Si-O", triples, the central element first, such as "Si-O-O", and elements such as
-    "Si", which stand for their embeddings; none draws all, save that of more than 40 triples only those named are drawn.
+    "Si", which stand for their embeddings; none draws all, but of more than 40 triples only those named are drawn.
 
     Raises:
         BadOption: for a pair or triple that the potential lacks.
