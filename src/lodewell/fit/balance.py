@@ -8,31 +8,31 @@ different size would have it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from lodewell.crystals.batch import Floats
-from lodewell.fit.least_squares import HeldOut, Streamed
+from lodewell.fit.least_squares import HeldOut, Streamed, kind_of
 
 _FIRST, _LAST = math.log(10.0) / 2.0, math.log(10.0) / 4.0  # steps of the search, in natural logarithms
 _FARTHEST = math.log(1e3)  # noise-free data would drive a weight to infinity
 _MOST = 30  # trials
 
 
-def kind_of(name: str) -> str:
-    """Return the kind of rows of this name."""
-    return name.partition("/")[0]
-
-
 @dataclass(frozen=True)
 class Balance:
-    """What was chosen: weight of each name of rows, strength of the penalty, and held-out errors of each kind."""
+    """What was chosen: weight of each kind, factor of each name, strength of the penalty, held-out errors by kind."""
 
-    weights: Mapping[str, float]
+    kinds: Mapping[str, float]
+    sorts: Mapping[str, float]
     strength: float
     held_out: Mapping[str, float]
     loss: float
     trials: int
+
+    def weights(self, names: Iterable[str]) -> dict[str, float]:
+        """Return the weight of each name of rows."""
+        return {name: self.kinds.get(kind_of(name), 0.0) * self.sorts.get(name, 1.0) for name in names}
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,6 @@ def choose(
     Only ratios matter, so the kind of largest importance keeps its weight. A coordinate search: the errors change
     slowly with the logarithms, and each trial costs a Cholesky factorisation a fold.
     """
-    held = HeldOut(streamed)
     names = [
         name
         for name in streamed.kinds
@@ -78,18 +77,20 @@ def choose(
     if goal.strength:
         origin["strength"] = math.log(goal.strength)
 
-    def errors_at(at: Mapping[str, float], sorts: Mapping[str, float]) -> dict[str, float]:
-        weights = {name: math.exp(at[kind_of(name)]) * sorts.get(name, 1.0) for name in names}
-        return held.errors(weights, math.exp(at["strength"]) * penalty_pp)
+    def errors_at(at: Mapping[str, float], held: HeldOut) -> dict[str, float]:
+        return held.errors({kind: math.exp(at[kind]) for kind in kinds}, math.exp(at["strength"]) * penalty_pp)
 
-    sorts = _sorts(errors_at(origin, {}), streamed, fixed, goal.most)
+    sorts: Mapping[str, float] = {}
+    if goal.most > 1.0 and len(names) > len(kinds):
+        sorts = _sorts(errors_at(origin, HeldOut(streamed)), streamed, fixed, goal.most)
+    held = HeldOut(streamed, sorts)
     known: dict[tuple[float, ...], float] = {}
 
     def trial(at: Mapping[str, float]) -> float:
         key = tuple(round(at[name], 6) for name in origin)
         if key not in known:
             report(len(known))
-            known[key] = goal.loss(by_kind(errors_at(at, sorts), streamed))
+            known[key] = goal.loss(by_kind(errors_at(at, held), streamed))
         return known[key]
 
     point, best, step = origin, trial(origin), _FIRST
@@ -104,20 +105,18 @@ def choose(
                     best, point, moved = trial(there), there, True
         if not moved:
             step /= 2.0
-    weights = {
-        name: math.exp(point[kind_of(name)]) * sorts.get(name, 1.0) * goal.factors.get(kind_of(name), 1.0)
-        for name in names
-    }
-    chosen = Balance(weights, math.exp(point["strength"]), {}, best, len(known))
-    return judged(streamed, penalty_pp, goal, chosen, held)
+    weights = {kind: math.exp(point[kind]) * goal.factors.get(kind, 1.0) for kind in kinds}
+    chosen = Balance(weights, sorts, math.exp(point["strength"]), {}, best, len(known))
+    return _judged(held, streamed, penalty_pp, goal, chosen)
 
 
-def judged(
-    streamed: Streamed, penalty_pp: Floats, goal: Goal, balance: Balance, held: HeldOut | None = None
-) -> Balance:
-    """Judge rows by weights that were chosen before, perhaps on other splines."""
-    found = (held or HeldOut(streamed)).errors(balance.weights, balance.strength * penalty_pp)
-    errors = by_kind(found, streamed)
+def judged(streamed: Streamed, penalty_pp: Floats, goal: Goal, balance: Balance) -> Balance:
+    """Judge other rows of the same data by weights that were chosen before."""
+    return _judged(HeldOut(streamed, balance.sorts), streamed, penalty_pp, goal, balance)
+
+
+def _judged(held: HeldOut, streamed: Streamed, penalty_pp: Floats, goal: Goal, balance: Balance) -> Balance:
+    errors = by_kind(held.errors(balance.kinds, balance.strength * penalty_pp), streamed)
     return replace(balance, held_out=errors, loss=goal.loss(errors))
 
 

@@ -307,34 +307,48 @@ class Undetermined(BadOption):
 class HeldOut:
     """Held-out errors for any weights and penalty, without the data: each fold is predicted by a fit to the others.
 
-    These many solves use normal equations, which is good enough to choose weights and regularisation by.
+    Names of rows such as "force/Elastic" share the weight of their kind, "force", times a factor of their own that
+    stays the same. These many solves use normal equations, which is good enough to choose weights and penalties by.
     """
 
-    def __init__(self, streamed: Streamed) -> None:
+    def __init__(self, streamed: Streamed, factors: Mapping[str, float] | None = None) -> None:
         self._streamed = streamed
+        self._factors = {name: (factors or {}).get(name, 1.0) for name in streamed.kinds}
         size = streamed.parameters + 1
-        self._total = {kind: np.zeros((size, size), order="F") for kind in streamed.kinds}
-        for (kind, _), folded in streamed.folded.items():
-            folded.add_products(1.0, self._total[kind])
+        self._total: dict[str, Floats] = {}
+        for (name, _), folded in streamed.folded.items():
+            total = self._total.setdefault(kind_of(name), np.zeros((size, size), order="F"))
+            folded.add_products(self._factors[name], total)
 
     def errors(self, weights: Mapping[str, float], penalty_pp: Floats) -> dict[str, float]:
-        """Return the root mean square error of each kind on held-out rows; infinite where a solve fails."""
-        folded = self._streamed.folded
-        square = dict.fromkeys(self._total, 0.0)
-        whole = sum((weights.get(kind, 0.0) * total for kind, total in self._total.items()), np.zeros(()))
-        whole[:-1, :-1] += np.triu(penalty_pp)
-        for fold in self._streamed.folds:
+        """Return the root mean square error of each name on held-out rows; infinite where a solve fails.
+
+        `weights` are by kind; kinds without one are not fitted, but judged.
+        """
+        streamed = self._streamed
+        square = dict.fromkeys(self._factors, 0.0)
+        whole = np.zeros((streamed.parameters + 1,) * 2, order="F")
+        whole[:-1, :-1] = np.triu(penalty_pp)
+        for kind, total in self._total.items():
+            whole += weights.get(kind, 0.0) * total
+        for fold in streamed.folds:
             normal = np.array(whole, order="F")
-            for kind in self._total:
-                if (kind, fold) in folded and weights.get(kind, 0.0) > 0.0:
-                    folded[kind, fold].add_products(-weights[kind], normal)
+            mine = {name: folded for (name, f), folded in streamed.folded.items() if f == fold}
+            for name, folded in mine.items():
+                weight = weights.get(kind_of(name), 0.0) * self._factors[name]
+                if weight > 0.0:
+                    folded.add_products(-weight, normal)
             found = _by_cholesky(normal[:-1, :-1], normal[:-1, -1])
             if found is None:
-                return dict.fromkeys(self._total, np.inf)
-            for kind in self._total:
-                if (kind, fold) in folded:
-                    square[kind] += folded[kind, fold].square_of(found[0])
-        return {kind: float(np.sqrt(square[kind] / max(1, self._streamed.count(kind)))) for kind in square}
+                return dict.fromkeys(self._factors, np.inf)
+            for name, folded in mine.items():
+                square[name] += folded.square_of(found[0])
+        return {name: float(np.sqrt(square[name] / max(1, streamed.count(name)))) for name in square}
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of rows of this name: "force" of "force/Elastic"."""
+    return name.partition("/")[0]
 
 
 def _root(penalty_pp: Floats) -> Floats:

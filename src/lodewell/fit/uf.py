@@ -82,7 +82,7 @@ def fit_uf_files(
         "coefficients": basis.columns, **({"shells": asdict(shells)} if options.embed else {}),
         "cutoffs_A": {"pair": max(a.high for a in basis.pairs.values()),
                       "triple": max((b.axes[0].high for b in basis.blocks.values()), default=0.0)},
-        "weights": dict(balance.weights), "smoothness": balance.strength,
+        "weights": balance.weights(streamed.kinds), "smoothness": balance.strength,
         "held_out_rmse": dict(balance.held_out),
         "rows": {kind: streamed.count(kind) for kind in streamed.kinds},
         "references": train.references.about(),
@@ -177,7 +177,7 @@ def _solved(streamed: Streamed, basis: UFBasis, balance: Balance, penalty_pp: Fl
     try:
         if not np.isfinite(balance.loss):
             raise Undetermined
-        return solve(streamed, balance.weights, balance.strength * penalty_pp)
+        return solve(streamed, balance.weights(streamed.kinds), balance.strength * penalty_pp)
     except Undetermined as error:
         named = undetermined(basis, streamed.seen_p()) or [
             "two- and three-body terms that the frames cannot tell apart"
