@@ -50,7 +50,7 @@ class Goal:
     start: Mapping[str, float]
     factors: Mapping[str, float]
     strength: float = 0.0
-    most: float = 10.0
+    most: float = 100.0
 
     def loss(self, errors: Mapping[str, float]) -> float:
         """Return Σ importance · log error."""

@@ -51,7 +51,7 @@ class UFOptions(LabelledOptions):
     smoothness: float = 0.0
     ridge: float = 0.1
     balance: float = 9.0
-    config_balance: float = 10.0
+    config_balance: float = 100.0
     folds: int = 3
     uncertainty: bool = True
     keep_rows: bool = False

@@ -43,7 +43,7 @@ def lay_out(
     for a in species:
         for b in species:
             if a <= b:
-                # A pair never seen takes the sum of its elements' shortest distances; its wall is all it has.
+                # A pair that is never seen gets a curve too: its wall is all it has.
                 r_min = shortest.get((a, b), 0.9 * min(shortest.values()))
                 pairs[a, b] = _pair_axis(r_min, cutoff, options)
     triples: dict[Triple, tuple[Axis, Axis, Axis]] = {}
