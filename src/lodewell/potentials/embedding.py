@@ -3,8 +3,8 @@
 A density is n_i = Σ_j f(r_ij) with f one cubic B-spline, or its power of order l, p_l = Σ_jk f(r_ij) f(r_ik) P_l(cos
 θ_jik), P_l the Legendre polynomial. Both are sums over neighbours alone (p_l through the moments Σ_j f r̂ r̂ ...), so
 they cost little, and functions of them hold interactions of any number of bodies. E_i = Σ U(q_a, q_b) - U(0, 0) over
-chosen pairs of densities, U a tensor product of cubic B-splines: linear in its coefficients. With l = 0 alone this is an embedded
-atom; with g(cos θ) expanded in P_l, the densities are those of spline MEAM (Lenosky et al., 2000).
+chosen pairs of densities, U a tensor product of cubic B-splines: linear in its coefficients. With l = 0 alone this is
+an embedded atom; with g(cos θ) expanded in P_l, the densities are those of spline MEAM (Lenosky et al., 2000).
 """
 
 from __future__ import annotations
