@@ -13,8 +13,8 @@ class UFOptions(LabelledOptions):
     """How an ultra-fast potential is made.
 
     Attributes:
-        cutoff: where two-body curves end, Å; 0 takes the distance within which an atom has 50 neighbours on average.
-        cutoff_3body: longest leg of a triple, Å; 0 takes the distance within which an atom has 16 neighbours, and not
+        cutoff: where two-body curves end, Å; 0 takes the distance within which an atom has 60 neighbours on average.
+        cutoff_3body: longest leg of a triple, Å; 0 takes the distance within which an atom has 18 neighbours, and not
             more than the cutoff.
         intervals: spline intervals of a two-body curve between the shortest distance in the data and the cutoff.
         intervals_3body: spline intervals of each leg; the third side of a triple has twice as many.
@@ -50,7 +50,7 @@ class UFOptions(LabelledOptions):
     wall: str = "zbl"
     smoothness: float = 0.0
     ridge: float = 0.1
-    balance: float = 9.0
+    balance: float = 7.0
     config_balance: float = 100.0
     folds: int = 3
     uncertainty: bool = True

@@ -19,7 +19,7 @@ from lodewell.potentials.uf_basis import UFBasis
 _WALL = 0.5  # curves begin at this share of the shortest distance in the data
 _WALL_INTERVALS = 4
 _EMBEDDING = 0.3  # of differences of the embedding's coefficients, which are larger in nature
-_NEIGHBOURS, _NEIGHBOURS_3BODY = 50, 16
+_NEIGHBOURS, _NEIGHBOURS_3BODY = 60, 18
 
 
 def lay_out(
