@@ -96,6 +96,8 @@ def fit_meam_files(
                     best = finish(search.standing[:1], report=silent)
                     best.potential.save(out, interrupted=True, **best.facts)
             raise
+        if out is not None:  # before the ledger goes
+            fitted.potential.save(out, **fitted.facts)
         search.forget()
     return Fitted(fitted.potential, fitted.facts, (*train.references.notes(), *notes, *fitted.notes))
 
