@@ -19,6 +19,8 @@ from lodewell import UF
 from lodewell.cli import app
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
 from lodewell.interop.lammps_uf3 import read_uf3, write_uf3
+from lodewell.potentials.bspline import Axis, ending
+from lodewell.potentials.uf import Spline2, Spline3
 
 BAR = 1.6021765e6  # an eV/Å^3, as LAMMPS has it
 
@@ -134,6 +136,52 @@ def test_pairs_alone_go_to_every_format(tmp_path):
     assert u == pytest.approx(potential.curve("O-Ti", r)[0], rel=1e-8, abs=1e-9)
     with pytest.raises(BadOption, match="no sum over pairs"):
         lodewell.export(made_up_uf("O", "Ti"), to="csv", out=tmp_path)
+
+
+def test_even_knots_are_told_to_lammps(tmp_path):
+    """It is a quarter faster when all are."""
+    fitted = made_up_uf("Si", seed=2)
+    axis = Axis(np.concatenate([np.zeros(3), np.linspace(0.0, 5.0, 13)]))
+    curve = Spline2(axis, 4.0 * np.exp(-0.4 * np.arange(axis.size)))
+    potential = UF(fitted.energies, {(14, 14): curve}, fitted.triples)
+    atoms = bulk("Si", "diamond", a=5.4, cubic=True) * (2, 2, 2)
+    atoms.rattle(0.2, seed=3)
+    for some in (atoms, crystal(["Si"], 6)):
+        assert_agree(potential, some, ["Si"], tmp_path)
+    assert "2B Si Si 0 3 uk" in (tmp_path / "lodewell.uf3").read_text()
+    assert_agree(fitted, atoms, ["Si"], tmp_path)
+    assert "2B Si Si 0 3 nk" in (tmp_path / "lodewell.uf3").read_text()
+
+
+def test_a_side_that_ends_beside_twice_the_leg_by_rounding_is_no_other_side(tmp_path):
+    v = made_up_uf("Si", seed=2).triples[14, 14, 14]
+    knots = v.axes[2].knots_k.copy()
+    knots[-1] = np.nextafter(knots[-1], 9.0)
+    curve = made_up_uf("Si", seed=2).pairs[14, 14]
+    function = Spline3((*v.axes[:2], Axis(knots)), v.coefficients_xyz)
+    assert_agree(UF({14: 0.0}, {(14, 14): curve}, {(14, 14, 14): function}), crystal(["Si"], 7), ["Si"], tmp_path)
+
+
+def test_lines_stay_as_short_as_lammps_wants_them(tmp_path):
+    rng = np.random.default_rng(1)
+
+    def fine(intervals: int) -> UF:
+        axis = ending(1.3, 5.1, intervals)
+        return UF({14: -1.0}, {(14, 14): Spline2(axis, rng.normal(size=axis.size))})
+
+    potential = fine(70)
+    file, _ = write_uf3(potential, None, tmp_path)
+    assert max(map(len, file.read_text().splitlines())) < 1024
+    atoms = crystal(["Si"], 4)
+    energy, forces, _ = by_lammps(atoms, ["Si"], f"variable lodewell index {tmp_path}\ninclude {tmp_path}/lodewell.in")
+    (ours,), (again,) = potential.evaluate(atoms), read_uf3(file).evaluate(atoms)
+    scale = np.abs(ours.forces_nc).max()
+    assert energy == pytest.approx(again.energy + len(atoms), abs=1e-9 * len(atoms) * scale)
+    assert np.abs(forces - again.forces_nc).max() < 1e-9 * scale
+    assert energy == pytest.approx(ours.energy + len(atoms), abs=1e-7 * len(atoms) * scale)
+    assert np.abs(forces - ours.forces_nc).max() < 1e-7 * scale
+    with pytest.raises(BadOption, match="209 knots are too many for LAMMPS"):
+        write_uf3(fine(199), None, tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -9,6 +9,7 @@ from lodewell.errors import BadOption
 from lodewell.interop.curves import folder
 from lodewell.potentials.base import Potential
 from lodewell.potentials.store import load
+from lodewell.potentials.uf import UF
 
 FORMATS = ("lammps", "gulp", "csv", "lodewell")
 
@@ -33,7 +34,7 @@ def export(
         variant: an anion class such as "oxide": its own curves where the table has them. Other codes cannot choose
             them by crystal as lodewell does; None writes the curves of all crystals.
         points: of each curve in tables for LAMMPS; None is 50,000. UF potentials of pairs alone are written as tables
-            when it is given: LAMMPS runs those several times faster than `uf3`.
+            when it is given, which LAMMPS runs several times faster than `uf3`.
 
     Raises:
         UnsupportedElement: for an element without a curve, with the nearest alternative.
@@ -47,11 +48,9 @@ def export(
 
         assert isinstance(model, MEAM)
         return write_meam_spline(model, elements, out)
-    if to == "lammps" and model.kind == "uf" and points is None:
+    if to == "lammps" and isinstance(model, UF) and (points is None or model.triples or model.embeddings):
         from lodewell.interop.lammps_uf3 import write_uf3
-        from lodewell.potentials.uf import UF
 
-        assert isinstance(model, UF)
         return write_uf3(model, elements, out)
     if to == "lammps":
         from lodewell.interop.lammps import POINTS, write_tables
