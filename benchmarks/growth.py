@@ -147,8 +147,8 @@ def main() -> None:
         rows,
         "Si, one thread, a process a row. Evaluating: energy, forces, stress and a new neighbour list, default "
         f"potential. Fitting: about {grown['frames'][0]['coefficients']:.0f} coefficients, reading and choice of "
-        "weights included, frames of about 60 atoms. Largest memory of the process, Python and its libraries included: an atom "
-        f"takes {1e6 * (a1['MB'] - a0['MB']) / (a1['size'] - a0['size']):,.0f} bytes, a frame "
+        "weights included, frames of about 60 atoms. Largest memory of the process, Python and its libraries included: "
+        f"an atom takes {1e6 * (a1['MB'] - a0['MB']) / (a1['size'] - a0['size']):,.0f} bytes, a frame "
         f"{1e3 * (f1['MB'] - f0['MB']) / (f1['size'] - f0['size']):.1f} kB.",
         grown=grown,
     )
