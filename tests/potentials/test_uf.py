@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from scipy.special import eval_legendre
 
 from lodewell.errors import BadOption, UnsupportedElement
-from lodewell.potentials.bspline import Axis, clamped, ending, vanishing
+from lodewell.potentials.bspline import Axis, ending, vanishing
 from lodewell.potentials.store import load
 from lodewell.potentials.uf import UF, Knowledge, Spline2, Spline3
 from lodewell.potentials.uf_basis import UFBasis
@@ -225,19 +225,6 @@ def test_the_lookup_finds_the_interval_of_every_distance(name):
     start = axis.lookup[np.minimum(entry, len(axis.lookup) - 1)]
     wanted = np.searchsorted(axis.edge_i, r, side="right") - 1
     assert (start <= wanted + (np.abs(r - axis.edge_i[start]) < 1e-8)).all()
-
-
-@pytest.mark.parametrize("name", sorted(set(AXES) - {"a step"}))
-def test_the_clamped_axis_holds_the_same_curve(name):
-    axis = AXES[name]
-    wider, matrix = clamped(axis)
-    assert (wider.knots_k[:4] == axis.low).all()
-    assert (wider.knots_k[-4:] == axis.high).all()
-    c = np.random.default_rng(1).normal(size=axis.size)
-    r = np.linspace(axis.low, axis.high, 500)[:-1]
-    for derivative in range(3):
-        there = axis.design(r, derivative) @ c
-        assert wider.design(r, derivative) @ matrix @ c == pytest.approx(there, abs=1e-9 * size_of(there))
 
 
 def test_an_axis_refuses_what_is_none():

@@ -10,41 +10,69 @@ _MOMENTS = 20  # n, 3 of v, 6 of Q (xx yy zz yz xz xy), 10 of T (xxx yyy zzz xxy
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def radial(r, axis, low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place, eight):
-    """Return the one function of a five-knot axis and its slope."""
-    if r < low[axis] or r >= high[axis]:
-        return 0.0, 0.0
-    k = interval(r, axis, low, per_step, lookup_first, lookup, interval_first, edge)
-    basis(r - edge[k], k, powers, eight)
-    q = 3 - place[k]  # the function counts as the fourth, after three that do not exist
-    return eight[q], eight[4 + q]
+def radials(count, wanted, knots, weights, type_m, r_m, f_m, df_m):
+    """Write f and its slope for neighbours of the wanted type: a cubic B-spline as a sum of cut-off cubes."""
+    k0, k1, k2, k3, k4 = knots[0], knots[1], knots[2], knots[3], knots[4]
+    w0, w1, w2, w3, w4 = weights[0], weights[1], weights[2], weights[3], weights[4]
+    for m in range(np.uint64(count)):
+        r = r_m[m]
+        a, b, c = max(k0 - r, 0.0), max(k1 - r, 0.0), max(k2 - r, 0.0)
+        d, e = max(k3 - r, 0.0), max(k4 - r, 0.0)
+        sa, sb, sc, sd, se = w0 * a * a, w1 * b * b, w2 * c * c, w3 * d * d, w4 * e * e
+        inside = type_m[m] == wanted and r > k0 and r > 0.0
+        f_m[m] = sa * a + sb * b + sc * c + sd * d + se * e if inside else 0.0
+        df_m[m] = -3.0 * (sa + sb + sc + sd + se) if inside else 0.0
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def add_moments(f, x, y, z, moment):
-    """Add a neighbour in direction x, y, z with weight f to the moments of a channel."""
-    moment[0] += f
-    fx, fy, fz = f * x, f * y, f * z
-    moment[1] += fx
-    moment[2] += fy
-    moment[3] += fz
-    xx, yy, zz = fx * x, fy * y, fz * z
-    moment[4] += xx
-    moment[5] += yy
-    moment[6] += zz
-    moment[7] += fy * z
-    moment[8] += fx * z
-    moment[9] += fx * y
-    moment[10] += xx * x
-    moment[11] += yy * y
-    moment[12] += zz * z
-    moment[13] += xx * y
-    moment[14] += xx * z
-    moment[15] += yy * x
-    moment[16] += yy * z
-    moment[17] += zz * x
-    moment[18] += zz * y
-    moment[19] += fx * y * z
+def sum_moments(count, f_m, x_m, y_m, z_m, moment):
+    """Sum the moments of a channel over neighbours in directions x, y, z; unsigned indices let it be vectorised."""
+    n = vx = vy = vz = xx = yy = zz = yz = xz = xy = 0.0
+    xxx = yyy = zzz = xxy = xxz = yyx = yyz = zzx = zzy = xyz = 0.0
+    for m in range(np.uint64(count)):
+        w, x, y, z = f_m[m], x_m[m], y_m[m], z_m[m]
+        wx, wy, wz = w * x, w * y, w * z
+        wxx, wyy, wzz = wx * x, wy * y, wz * z
+        n += w
+        vx += wx
+        vy += wy
+        vz += wz
+        xx += wxx
+        yy += wyy
+        zz += wzz
+        yz += wy * z
+        xz += wx * z
+        xy += wx * y
+        xxx += wxx * x
+        yyy += wyy * y
+        zzz += wzz * z
+        xxy += wxx * y
+        xxz += wxx * z
+        yyx += wyy * x
+        yyz += wyy * z
+        zzx += wzz * x
+        zzy += wzz * y
+        xyz += wx * y * z
+    moment[0] = n
+    moment[1] = vx
+    moment[2] = vy
+    moment[3] = vz
+    moment[4] = xx
+    moment[5] = yy
+    moment[6] = zz
+    moment[7] = yz
+    moment[8] = xz
+    moment[9] = xy
+    moment[10] = xxx
+    moment[11] = yyy
+    moment[12] = zzz
+    moment[13] = xxy
+    moment[14] = xxz
+    moment[15] = yyx
+    moment[16] = yyz
+    moment[17] = zzx
+    moment[18] = zzy
+    moment[19] = xyz
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
@@ -84,26 +112,33 @@ def add_slope(order, weight, m, slope):
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
-def gradient(f, df, per_r, x, y, z, m, slope, out):
-    """Write into `out` the derivative, by a neighbour's position, of the energy with these slopes by the moments."""
-    qx = m[4] * x + m[9] * y + m[8] * z
-    qy = m[9] * x + m[5] * y + m[7] * z
-    qz = m[8] * x + m[7] * y + m[6] * z
-    xx, yy, zz, yz, xz, xy = x * x, y * y, z * z, 2.0 * y * z, 2.0 * x * z, 2.0 * x * y
-    tx = m[10] * xx + m[15] * yy + m[17] * zz + m[19] * yz + m[14] * xz + m[13] * xy
-    ty = m[13] * xx + m[11] * yy + m[18] * zz + m[16] * yz + m[19] * xz + m[15] * xy
-    tz = m[14] * xx + m[16] * yy + m[12] * zz + m[18] * yz + m[17] * xz + m[19] * xy
-    b, c, d = slope[1], slope[2], slope[3]
-    gx = b * m[1] + 2.0 * c * qx + 3.0 * d * tx
-    gy = b * m[2] + 2.0 * c * qy + 3.0 * d * ty
-    gz = b * m[3] + 2.0 * c * qz + 3.0 * d * tz
-    along = gx * x + gy * y + gz * z
-    whole = slope[0] + b * (m[1] * x + m[2] * y + m[3] * z) + c * (qx * x + qy * y + qz * z)
-    whole += d * (tx * x + ty * y + tz * z)
-    across = f * per_r
-    out[0] = df * whole * x + across * (gx - along * x)
-    out[1] = df * whole * y + across * (gy - along * y)
-    out[2] = df * whole * z + across * (gz - along * z)
+def add_gradients(count, f_m, df_m, per_m, x_m, y_m, z_m, moment, slope, gx_m, gy_m, gz_m):
+    """Add the derivatives by the neighbours' positions of an energy with these slopes by a channel's moments."""
+    a, b, c, d = slope[0], slope[1], slope[2], slope[3]
+    vx, vy, vz = b * moment[1], b * moment[2], b * moment[3]
+    qxx, qyy, qzz = c * moment[4], c * moment[5], c * moment[6]
+    qyz, qxz, qxy = c * moment[7], c * moment[8], c * moment[9]
+    txxx, tyyy, tzzz, txxy, txxz = d * moment[10], d * moment[11], d * moment[12], d * moment[13], d * moment[14]
+    tyyx, tyyz, tzzx, tzzy, txyz = d * moment[15], d * moment[16], d * moment[17], d * moment[18], d * moment[19]
+    for m in range(np.uint64(count)):
+        x, y, z = x_m[m], y_m[m], z_m[m]
+        xx, yy, zz, yz, xz, xy = x * x, y * y, z * z, 2.0 * y * z, 2.0 * x * z, 2.0 * x * y
+        qx = qxx * x + qxy * y + qxz * z
+        qy = qxy * x + qyy * y + qyz * z
+        qz = qxz * x + qyz * y + qzz * z
+        tx = txxx * xx + tyyx * yy + tzzx * zz + txyz * yz + txxz * xz + txxy * xy
+        ty = txxy * xx + tyyy * yy + tzzy * zz + tyyz * yz + txyz * xz + tyyx * xy
+        tz = txxz * xx + tyyz * yy + tzzz * zz + tzzy * yz + tzzx * xz + txyz * xy
+        gx = vx + 2.0 * qx + 3.0 * tx
+        gy = vy + 2.0 * qy + 3.0 * ty
+        gz = vz + 2.0 * qz + 3.0 * tz
+        along = gx * x + gy * y + gz * z
+        whole = a + (vx + qx + tx) * x + (vy + qy + ty) * y + (vz + qz + tz) * z
+        across = f_m[m] * per_m[m]
+        radial_part = df_m[m] * whole - across * along
+        gx_m[m] += radial_part * x + across * gx
+        gy_m[m] += radial_part * y + across * gy
+        gz_m[m] += radial_part * z + across * gz
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
@@ -119,43 +154,28 @@ def functions(value, axis, low, high, per_step, lookup_first, lookup, interval_f
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
 def densities_of(
-    ti, s, types, count, d_mc, r_m, other_m, channel_first, channel_type, channel_axis,
-    low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place, eight, moments, f_mc, df_mc,
+    ti, s, types, count, d_mc, r_m, other_m, channel_first, channel_type, channel_knots, channel_weights,
+    type_m, moments, f_cm, df_cm, unit_cm,
 ):  # fmt: skip
-    """Fill the moments of each channel of atom i, and each neighbour's f and slope in it."""
+    """Fill the moments of each channel of atom i, each neighbour's f and slope in it, and directions and 1/r."""
+    for m in range(np.uint64(count)):
+        per = 1.0 / r_m[m] if r_m[m] > 0.0 else 0.0
+        unit_cm[0, m], unit_cm[1, m], unit_cm[2, m] = per * d_mc[m, 0], per * d_mc[m, 1], per * d_mc[m, 2]
+        unit_cm[3, m] = per
+    for m in range(count):
+        type_m[m] = types[s + other_m[m]]
     for c in range(channel_first[ti], channel_first[ti + 1]):
         own = c - channel_first[ti]
-        moments[own, :] = 0.0
-        for m in range(count):
-            f_mc[own, m] = df_mc[own, m] = 0.0
-            r = r_m[m]
-            if types[s + other_m[m]] != channel_type[c] or r == 0.0:
-                continue
-            f, df = radial(
-                r,
-                channel_axis[c],
-                low,
-                high,
-                per_step,
-                lookup_first,
-                lookup,
-                interval_first,
-                edge,
-                powers,
-                place,
-                eight,
-            )
-            if f != 0.0:
-                f_mc[own, m], df_mc[own, m] = f, df
-                per = 1.0 / r
-                add_moments(f, d_mc[m, 0] * per, d_mc[m, 1] * per, d_mc[m, 2] * per, moments[own])
+        radials(count, channel_type[c], channel_knots[c], channel_weights[c], type_m, r_m, f_cm[own], df_cm[own])
+        sum_moments(count, f_cm[own], unit_cm[0], unit_cm[1], unit_cm[2], moments[own])
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
 def add_embedding(
     energies, forces, virials, positions, cells, first_b, types, first_n, last_n, j_p, image_p, wraps, reach, cutoff,
     low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place,
-    channel_first, channel_type, channel_axis, density_first, density_channel, density_order, density_axis,
+    channel_first, channel_type, channel_knots, channel_weights,
+    density_first, density_channel, density_order, density_axis,
     pair_first, pair_densities, pair_start, pair_row, numbers, lone_t,
 ):  # fmt: skip
     """Add the embedding to energies (N,), forces (N, 3) and virials (B, 3, 3); `lone_t` is that of a lone atom."""
@@ -169,10 +189,11 @@ def add_embedding(
         densities = max(densities, density_first[t + 1] - density_first[t])
     x_nc, shift_kc = np.empty((most_atoms, 3)), np.empty((most_images(reach), 3))
     d_mc, r_m, other_m = np.empty((most + 1, 3)), np.empty(most + 1), np.empty(most + 1, np.int64)
+    type_m = np.empty(most + 1, np.int64)
     moments, slopes = np.empty((channels + 1, _MOMENTS)), np.empty((channels + 1, 4))
-    f_mc, df_mc = np.empty((channels + 1, most + 1)), np.empty((channels + 1, most + 1))
+    f_cm, df_cm = np.empty((channels + 1, most + 1)), np.empty((channels + 1, most + 1))
+    unit_cm, g_cm = np.empty((4, most + 1)), np.empty((3, most + 1))
     eights, at_k, weight_k = np.empty((densities + 1, 8)), np.empty(densities + 1, np.int64), np.empty(densities + 1)
-    eight, g = np.empty(8), np.empty(3)
     for b in range(len(cells)):
         s, e = first_b[b], first_b[b + 1]
         shift_vectors(cells[b], reach[b], shift_kc)
@@ -185,8 +206,8 @@ def add_embedding(
                 i, first_n[s + i], last_n[s + i], x_nc, shift_kc, j_p, image_p, cutoff * cutoff, d_mc, r_m, other_m
             )
             densities_of(
-                ti, s, types, count, d_mc, r_m, other_m, channel_first, channel_type, channel_axis, low, high, per_step,
-                lookup_first, lookup, interval_first, edge, powers, place, eight, moments, f_mc, df_mc,
+                ti, s, types, count, d_mc, r_m, other_m, channel_first, channel_type, channel_knots, channel_weights,
+                type_m, moments, f_cm, df_cm, unit_cm,
             )  # fmt: skip
             first = density_first[ti]
             for k in range(first, density_first[ti + 1]):
@@ -220,27 +241,36 @@ def add_embedding(
             for k in range(first, density_first[ti + 1]):
                 c = density_channel[k] - channel_first[ti]
                 add_slope(density_order[k], weight_k[k - first], moments[c], slopes[c])
-            fx = fy = fz = 0.0
+            g_cm[:, :count] = 0.0
             for c in range(channel_first[ti + 1] - channel_first[ti]):
-                for m in range(count):
-                    if f_mc[c, m] == 0.0:
-                        continue
-                    per = 1.0 / r_m[m]
-                    dx, dy, dz = d_mc[m, 0], d_mc[m, 1], d_mc[m, 2]
-                    gradient(f_mc[c, m], df_mc[c, m], per, dx * per, dy * per, dz * per, moments[c], slopes[c], g)
-                    j = s + other_m[m]
-                    forces[j, 0] -= g[0]
-                    forces[j, 1] -= g[1]
-                    forces[j, 2] -= g[2]
-                    fx += g[0]
-                    fy += g[1]
-                    fz += g[2]
-                    virials[b, 0, 0] -= g[0] * dx
-                    virials[b, 1, 1] -= g[1] * dy
-                    virials[b, 2, 2] -= g[2] * dz
-                    virials[b, 1, 2] -= g[1] * dz
-                    virials[b, 0, 2] -= g[0] * dz
-                    virials[b, 0, 1] -= g[0] * dy
+                add_gradients(
+                    count, f_cm[c], df_cm[c], unit_cm[3], unit_cm[0], unit_cm[1], unit_cm[2], moments[c], slopes[c],
+                    g_cm[0], g_cm[1], g_cm[2],
+                )  # fmt: skip
+            fx = fy = fz = 0.0
+            vxx = vyy = vzz = vyz = vxz = vxy = 0.0
+            for m in range(count):
+                gx, gy, gz = g_cm[0, m], g_cm[1, m], g_cm[2, m]
+                dx, dy, dz = d_mc[m, 0], d_mc[m, 1], d_mc[m, 2]
+                j = s + other_m[m]
+                forces[j, 0] -= gx
+                forces[j, 1] -= gy
+                forces[j, 2] -= gz
+                fx += gx
+                fy += gy
+                fz += gz
+                vxx -= gx * dx
+                vyy -= gy * dy
+                vzz -= gz * dz
+                vyz -= gy * dz
+                vxz -= gx * dz
+                vxy -= gx * dy
+            virials[b, 0, 0] += vxx
+            virials[b, 1, 1] += vyy
+            virials[b, 2, 2] += vzz
+            virials[b, 1, 2] += vyz
+            virials[b, 0, 2] += vxz
+            virials[b, 0, 1] += vxy
             forces[s + i, 0] += fx
             forces[s + i, 1] += fy
             forces[s + i, 2] += fz
@@ -252,7 +282,8 @@ def embedding_rows(
     positions, cell, types, first_n, last_n, j_p, image_p, wraps, reach, cutoff, each_atom, columns, zero_p,
     energies, forces, virial, values,
     low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place,
-    channel_first, channel_type, channel_axis, density_first, density_channel, density_order, density_axis,
+    channel_first, channel_type, channel_knots, channel_weights,
+    density_first, density_channel, density_order, density_axis,
     pair_first, pair_densities, pair_start, pair_row,
 ):  # fmt: skip
     """Add to the rows of `_uf_rows.uf_rows`, from `columns` on; `zero_p` are the functions of a lone atom.
@@ -270,22 +301,21 @@ def embedding_rows(
         np.empty(((2 * reach[0] + 1) * (2 * reach[1] + 1) * (2 * reach[2] + 1), 3)),
     )
     d_mc, r_m, other_m = np.empty((most + 1, 3)), np.empty(most + 1), np.empty(most + 1, np.int64)
+    type_m = np.empty(most + 1, np.int64)
     moments, slope = np.empty((channels + 1, _MOMENTS)), np.empty(4)
-    f_mc, df_mc = np.empty((channels + 1, most + 1)), np.empty((channels + 1, most + 1))
-    eights, at_k, g_km = (
-        np.empty((densities + 1, 8)),
-        np.empty(densities + 1, np.int64),
-        np.empty((densities + 1, most + 1, 3)),
-    )
-    eight, g = np.empty(8), np.empty(3)
+    f_cm, df_cm = np.empty((channels + 1, most + 1)), np.empty((channels + 1, most + 1))
+    unit_cm = np.empty((4, most + 1))
+    eights, at_k = np.empty((densities + 1, 8)), np.empty(densities + 1, np.int64)
+    g_kcm = np.empty((densities + 1, 3, most + 1))
+    g = np.empty(3)
     shift_vectors(cell, reach, shift_kc)
     wrapped_positions(positions, cell, wraps, x_nc)
     for i in range(len(positions)):
         ti = types[i]
         count = gather(i, first_n[i], last_n[i], x_nc, shift_kc, j_p, image_p, cutoff * cutoff, d_mc, r_m, other_m)
         densities_of(
-            ti, 0, types, count, d_mc, r_m, other_m, channel_first, channel_type, channel_axis, low, high, per_step,
-            lookup_first, lookup, interval_first, edge, powers, place, eight, moments, f_mc, df_mc,
+            ti, 0, types, count, d_mc, r_m, other_m, channel_first, channel_type, channel_knots, channel_weights,
+            type_m, moments, f_cm, df_cm, unit_cm,
         )  # fmt: skip
         first = density_first[ti]
         for k in range(first, density_first[ti + 1]):
@@ -300,12 +330,11 @@ def embedding_rows(
             )  # fmt: skip
             slope[:] = 0.0
             add_slope(density_order[k], 1.0, moments[c], slope)
-            for m in range(count):
-                g_km[own, m, 0] = g_km[own, m, 1] = g_km[own, m, 2] = 0.0
-                if f_mc[c, m] != 0.0:
-                    per = 1.0 / r_m[m]
-                    gradient(f_mc[c, m], df_mc[c, m], per, d_mc[m, 0] * per, d_mc[m, 1] * per, d_mc[m, 2] * per,
-                             moments[c], slope, g_km[own, m])  # fmt: skip
+            g_kcm[own, :, :count] = 0.0
+            add_gradients(
+                count, f_cm[c], df_cm[c], unit_cm[3], unit_cm[0], unit_cm[1], unit_cm[2], moments[c], slope,
+                g_kcm[own, 0], g_kcm[own, 1], g_kcm[own, 2],
+            )  # fmt: skip
         energy_p = energies[i if each_atom else 0]
         for pair in range(pair_first[ti], pair_first[ti + 1]):
             ka, kb = pair_densities[pair, 0] - first, pair_densities[pair, 1] - first
@@ -319,7 +348,7 @@ def embedding_rows(
                 energy_p[columns + p] -= zero_p[p]
             for m in range(count):
                 j = other_m[m]
-                ga, gb = g_km[ka, m], g_km[kb, m]
+                ga, gb = g_kcm[ka, :, m], g_kcm[kb, :, m]
                 if ga[0] == 0.0 and ga[1] == 0.0 and ga[2] == 0.0 and gb[0] == 0.0 and gb[1] == 0.0 and gb[2] == 0.0:
                     continue
                 for q in range(4):

@@ -115,18 +115,3 @@ def ending(low: float, high: float, intervals: int) -> Axis:
     """
     step = (high - low) / intervals
     return Axis(np.append(np.full(4, low), low + step * np.arange(1, intervals + 1)))
-
-
-def clamped(axis: Axis) -> tuple[Axis, Floats]:
-    """Return the axis with four knots at either end, and the matrix (size', size) that takes coefficients there.
-
-    The functions of an axis are splines on the clamped one too, so nothing changes: other codes want it so.
-    """
-    inner = axis.edge_i[1:-1]
-    counts = np.array([int((axis.knots_k == x).sum()) for x in inner], dtype=int)
-    knots = np.concatenate([np.full(4, axis.low), np.repeat(inner, counts), np.full(4, axis.high)])
-    larger = Axis(knots)
-    # Greville points make the interpolation well posed (Schoenberg and Whitney).
-    points = np.array([knots[m + 1 : m + 4].mean() for m in range(larger.size)])
-    points[0], points[-1] = axis.low, axis.high
-    return larger, np.asarray(np.linalg.solve(larger.design(points), axis.design(points)), dtype=np.float64)

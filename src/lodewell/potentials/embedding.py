@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lodewell.crystals.batch import Floats, Ints
+from lodewell.crystals.batch import Floats
 from lodewell.errors import BadOption
 from lodewell.potentials.bspline import Axis
 
@@ -39,8 +39,8 @@ class Density:
     values: Axis
 
     def __post_init__(self) -> None:
-        if self.radial.size != 1 or not 0 <= self.order <= HIGHEST_ORDER:
-            raise BadOption(f"a density needs five radial knots and an order of 0 to {HIGHEST_ORDER}")
+        if self.radial.size != 1 or (np.diff(self.radial.knots_k) <= 0).any() or not 0 <= self.order <= HIGHEST_ORDER:
+            raise BadOption(f"a density needs five radial knots that increase and an order of 0 to {HIGHEST_ORDER}")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ class FlatEmbedding:
 
     | array | meaning |
     |---|---|
-    | `channel_first` (T + 1,), `channel_type`, `channel_axis` | channels of each type |
+    | `channel_first` (T + 1,), `channel_type` | channels of each type |
+    | `channel_knots`, `channel_weights` (C, 5) | f(r) = Σ weight · max(knot - r, 0)³ |
     | `density_first` (T + 1,), `density_channel`, `density_order`, `density_axis` | densities of each type |
     | `pair_first` (T + 1,), `pair_densities` (K, 2), `pair_start`, `pair_row` | pairs of each type, and their numbers |
     """
@@ -133,7 +134,7 @@ class FlatEmbedding:
     @classmethod
     def of(cls, embeddings: Mapping[int, Embedding], species: tuple[int, ...], axes: Axes) -> FlatEmbedding:
         """Flatten; the axes join `axes`."""
-        channels: list[tuple[int, int]] = []
+        channels: list[tuple[int, bytes]] = []
         densities: list[tuple[int, int, int]] = []
         pairs: list[tuple[int, int, int, int]] = []
         firsts: list[list[int]] = [[0], [0], [0]]
@@ -142,10 +143,10 @@ class FlatEmbedding:
         for z in species:
             embedding = embeddings.get(z)
             if embedding is not None:
-                mine: dict[tuple[int, int], int] = {}
+                mine: dict[tuple[int, bytes], int] = {}
                 first = len(densities)
                 for d in embedding.densities:
-                    key = type_of[d.neighbour], axes.index(d.radial)
+                    key = type_of[d.neighbour], d.radial.knots_k.tobytes()
                     if key not in mine:
                         mine[key] = len(channels)
                         channels.append(key)
@@ -155,11 +156,18 @@ class FlatEmbedding:
                     at += x * y
             for ends, size in zip(firsts, (len(channels), len(densities), len(pairs)), strict=True):
                 ends.append(size)
-        c, d_, p = (np.array(items, dtype=np.int64).reshape(-1, n) for items, n in
-                    ((channels, 2), (densities, 3), (pairs, 4)))  # fmt: skip
+        types = np.array([t for t, _ in channels], dtype=np.int64)
+        knots_cq = np.array([np.frombuffer(knots) for _, knots in channels]).reshape(-1, 5)
+        d_ = np.array(densities, dtype=np.int64).reshape(-1, 3)
+        p = np.array(pairs, dtype=np.int64).reshape(-1, 4)
         f = [np.array(ends, dtype=np.int64) for ends in firsts]
-        columns: tuple[Ints, ...] = (
-            f[0], c[:, 0].copy(), c[:, 1].copy(), f[1], d_[:, 0].copy(), d_[:, 1].copy(), d_[:, 2].copy(),
+        return cls((
+            f[0], types, knots_cq, _weights(knots_cq), f[1], d_[:, 0].copy(), d_[:, 1].copy(), d_[:, 2].copy(),
             f[2], p[:, :2].copy(), p[:, 2].copy(), p[:, 3].copy(),
-        )  # fmt: skip
-        return cls(columns)
+        ))  # fmt: skip
+
+
+def _weights(knots_cq: Floats) -> Floats:
+    """Return the weights of max(knot - r, 0)³ in a cubic B-spline: a divided difference (de Boor, 1978)."""
+    gap = knots_cq[:, :, None] - knots_cq[:, None, :] + np.eye(5)
+    return np.asarray((knots_cq[:, -1:] - knots_cq[:, :1]) / np.prod(gap, axis=2))
