@@ -55,9 +55,10 @@ def main() -> None:
     kept = RESULTS / "uf_errors.json"
     found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))["elements"] if kept.exists() else {}
     for element in sys.argv[1:] or ELEMENTS:
-        cases = CASES + STRESSED * (element == "Si")
+        cases = (*CASES, "pair") + STRESSED * (element == "Si")
         found[element] = {case: measured(element, case) for case in cases}
         write_errors(found)
+    write_pairs(found)
     if "Si" in found:
         write_elastic(found["Si"])
 
@@ -99,12 +100,29 @@ def write_errors(found: dict[str, Any]) -> None:
          "coefficients", "CPU s"],
         rows,
         "MAE of energies (meV/atom) / of force components (eV/Å); train and test as given. Same basis: cutoffs and "
-        "labels (energies and forces) of the reference package, and no more coefficients than its 915, or so. "
+        "labels (energies and forces) of the reference package, and no more coefficients than its 915 or so. "
         "Default: no option given, stresses included where the set has them. GAP and MTP as published. Of the way to "
         "MTP: how much of the distance from default to MTP the embedding goes, energy / force. Coefficients and "
         "processor time on one thread: same basis / default / `--embed`.",
         elements=found,
     )  # fmt: skip
+
+
+def write_pairs(found: dict[str, Any]) -> None:
+    """Report test errors of two-body potentials."""
+    rows = []
+    for element in (e for e in ELEMENTS if "pair" in found.get(e, {})):
+        mine = found[element]["pair"]
+        rows.append([element, both(*PUBLISHED["reference, pairs"][element]), both(*errors(mine)),
+                     mine["cutoffs_A"]["pair"], mine["coefficients"], f"{mine['cpu_seconds']:.1f}"])  # fmt: skip
+    report(
+        "uf_pairs",
+        "Two-body UF potentials: test errors on the mlearn sets",
+        ["", "reference package", "lodewell", "cutoff (Å)", "coefficients", "CPU s"],
+        rows,
+        "MAE of energies (meV/atom) / of force components (eV/Å). Cutoffs of the reference package, all else by "
+        "default.",
+    )
 
 
 def write_elastic(cases: dict[str, Any]) -> None:
