@@ -1,6 +1,6 @@
 """How time and memory grow with atoms (evaluating UF 2 + 3 body) and with frames (fitting it); a figure.
 
-Each point is a process of its own, one thread: `python benchmarks/growth.py`, a quarter of an hour. A word such as
+Each point is a process of its own, one thread: `python benchmarks/growth.py`, three minutes. A word such as
 `python benchmarks/growth.py 10` leaves out what is more than a tenth of the largest.
 """
 

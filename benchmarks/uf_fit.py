@@ -1,6 +1,6 @@
 """What fitting the 214 frames of Si costs: fresh processes from start to potential, and where their time goes.
 
-A minute on one thread. The aim: featurise and solve within 5 CPU s and 300 MB, nothing on disk.
+Two minutes on one thread. The aim: featurise and solve within 5 CPU s and 300 MB, nothing on disk.
 """
 
 from __future__ import annotations
