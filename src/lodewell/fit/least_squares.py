@@ -32,16 +32,18 @@ logger = logging.getLogger(__name__)
 
 MOST_PARAMETERS = 20_000  # a triangle of so many is 3.2 GB
 _BLOCK = 128  # columns LAPACK works on at once
+_LOOSE = 256  # rows whose products are taken together
 _LEAST = 1e-15  # reciprocal condition number of normal equations: below, even the first digit may be wrong
 
 
 class Folded:
-    """Rows [a | y] with P parameters, kept as they are until they are more than P + 1, then folded."""
+    """Rows [a | y] with P parameters, kept as they are while they are few, then folded."""
 
     def __init__(self, parameters: int, exact: bool) -> None:
         self.parameters = parameters
         self.exact = exact
         self.count = 0
+        self._most_loose = parameters + 1 if exact else min(parameters + 1, _LOOSE)
         self._loose: list[Floats] = []
         self._waiting = 0
         self._square: Floats | None = None  # R, or the products of all columns (their upper triangle)
@@ -55,7 +57,7 @@ class Folded:
         """Fold in augmented rows (M, P + 1) without counting them."""
         self._loose.append(rows)
         self._waiting += len(rows)
-        if self._waiting > self.parameters + 1:
+        if self._waiting > self._most_loose:
             self._settle()
 
     def merge(self, other: Folded) -> None:
