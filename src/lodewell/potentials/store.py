@@ -32,6 +32,7 @@ _FAMILIES = {
     "statistical": "lodewell.potentials.statistical:Statistical",
     "sum": "lodewell.potentials.sum:Sum",
     "meam": "lodewell.potentials.meam:MEAM",
+    "gap": "lodewell.potentials.gap.gap:GAP",
 }
 
 # Files of other codes by the end of their names, and the functions that read them.

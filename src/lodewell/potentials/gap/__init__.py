@@ -1,0 +1,1 @@
+"""Gaussian approximation potentials: descriptors, their kernels, and the potential made of them."""
