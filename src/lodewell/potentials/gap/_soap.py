@@ -1,9 +1,9 @@
 """SOAP vectors of blocks of atoms, what pulls derivatives by them back to the atoms, and their gradients; compiled.
 
 The neighbours of the atoms of a block stand one after the other: those of atom i are `start_k[i - begin]` to the next,
-with distances `r_p`, vectors `vector_pc` and other atoms `j_p`. Coefficients of a density are c[lm, a], a = s n_max + n.
-Components of a power spectrum follow the model files: for a, for b ≤ a, for l. All that one atom needs is written into
-arrays over its neighbours, sorted by type, so that inner loops become vector instructions.
+with distances `r_p`, vectors `vector_pc` and other atoms `j_p`. Coefficients of a density are c[lm, a], a = s n_max +
+n. Components of a power spectrum follow the model files: for a, for b ≤ a, for l. All that one atom needs is written
+into arrays over its neighbours, sorted by type, so that inner loops become vector instructions.
 """
 
 import math
@@ -166,7 +166,7 @@ def spectrum(c, top):
 def soap_vectors(
     centre_k, begin, start_k, r_p, j_p, vector_pc, types, cutoff, width, poly, step, factor, core, species
 ):
-    """Return normalised power spectra p (K, D), their norms (K,), and densities c (K, lm, a) of the atoms `centre_k`."""
+    """Return normalised power spectra p (K, D), their norms (K,), and densities c (K, lm, a) of atoms `centre_k`."""
     n_max, top = len(core), len(factor) - 1
     many = species * n_max
     p = np.empty((len(centre_k), many * (many + 1) // 2 * (top + 1)))
@@ -381,7 +381,7 @@ def soap_gradients(
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
 def scatter_rows(i, used, pair_m, j_p, vector_pc, products, slope_m, crystal_n, forces, virials, first):
-    """Add rows of forces (N, 3, M) and virials (B, 3, 3, M) of one atom: its gradients times points, times dk/d(p · p').
+    """Add rows of forces (N, 3, M) and virials (B, 3, 3, M) of one atom: gradients times points, times dk/d(p · p').
 
     `products` is (3 · used, M), `slope_m` (M,); atoms of `forces` count from `first`.
     """

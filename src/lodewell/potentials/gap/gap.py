@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lodewell.potentials.gap.knowledge import Knowledge
 
 _KERNELS: dict[str, type[Kernel]] = {"soap": SoapKernel, "distance": DistanceKernel, "angle": AngleKernel}
-_DESCRIPTORS: dict[str, type[Descriptor]] = {"soap": Soap, "distance": Distance, "angle": Angle}
+_DESCRIPTORS: dict[str, Any] = {"soap": Soap, "distance": Distance, "angle": Angle}
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,11 +201,8 @@ class GAP(Potential):
         for k, entry in enumerate(meta["terms"]):
             fields = {n: tuple(v) if isinstance(v, list) else v for n, v in entry["descriptor"].items()}
             own = part(f"{k}.")
-            terms.append(
-                Term(
-                    _DESCRIPTORS[entry["kind"]](**fields), entry["delta"], own["points"], own["cutoffs"], own["weights"]
-                )
-            )
+            descriptor: Any = _DESCRIPTORS[entry["kind"]](**fields)
+            terms.append(Term(descriptor, entry["delta"], own["points"], own["cutoffs"], own["weights"]))
         baseline = None
         if below := meta.get("baseline"):
             baseline = family(below["kind"]).from_state(below["meta"], part("baseline."))

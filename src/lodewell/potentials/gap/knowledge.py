@@ -47,7 +47,7 @@ class Knowledge:
 
     def spread(self, rows_xm: Floats) -> Floats:
         """Return the projected variance of rows (X, M) by the weights, (X,)."""
-        return self.white_spread(self.design.whitened(rows_xm))
+        return np.asarray(self.white_spread(self.design.whitened(rows_xm)))
 
     def white_spread(self, white_xm: Floats) -> Floats:
         """Return the projected variance of rows that are white already, (X,)."""

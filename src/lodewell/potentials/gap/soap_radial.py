@@ -30,7 +30,7 @@ def padded(n_max: int) -> int:
 def places(soap: Soap) -> Floats:
     """Return where the Gaussians of the radial basis stand, r_b in Å, (n_max,)."""
     reach = soap.cutoff + soap.sigma * np.sqrt(_BEYOND)
-    return np.arange(soap.n_max) * reach / soap.n_max
+    return np.asarray(np.arange(soap.n_max) * reach / soap.n_max)
 
 
 def projection(soap: Soap) -> Floats:
@@ -54,7 +54,7 @@ def _second_moment(m: Floats, beta: float) -> Floats:
 
 
 def bessel(order: int, x: Floats) -> Floats:
-    """Return i_l(x) exp(-x), the scaled modified spherical Bessel function of the first kind, for x ≥ 0 of any shape."""
+    """Return i_l(x) exp(-x), the modified spherical Bessel function of the first kind, scaled, for x ≥ 0."""
     safe = np.maximum(x, 1e-300)
     small = x < 1e-3  # two terms of the series: x^l / (2l+1)!! (1 + x² / (2 (2l + 3)))
     log_double_factorial = gammaln(2 * order + 2) - order * np.log(2.0) - gammaln(order + 1)

@@ -64,14 +64,9 @@ class DistanceKernel(Kernel):
     def energy(self, weights_m: Floats, r: Floats) -> Floats:
         """Return the energy of a dimer at distances r, eV: both of its ordered pairs."""
         d = self.descriptor
-        f = np.where(
-            r < d.cutoff,
-            np.where(r > d.cutoff - d.width, 0.5 + 0.5 * np.cos(np.pi * (r - d.cutoff + d.width) / d.width), 1.0),
-            0.0,
-        )
-        return np.asarray(
-            2.0 * f * (self.covariance(r.reshape(-1, 1), self.points_md) @ (weights_m * self.cutoff_m)).reshape(r.shape)
-        )
+        fade = 0.5 + 0.5 * np.cos(np.pi * np.clip((r - d.cutoff + d.width) / d.width, 0.0, 1.0))
+        sums = self.covariance(r.reshape(-1, 1), self.points_md) @ (weights_m * self.cutoff_m)
+        return np.asarray(2.0 * fade * sums.reshape(r.shape))
 
     def rows(self, legs: Legs, rows: Rows, derivatives: bool) -> None:
         """Add to the rows of a fit."""
