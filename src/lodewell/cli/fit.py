@@ -10,7 +10,7 @@ import importlib
 
 import typer
 
-FAMILIES: tuple[str, ...] = ("uf", "meam")
+FAMILIES: tuple[str, ...] = ("uf", "meam", "gap")
 
 app = typer.Typer(
     help="Fit a potential to crystals with energies, forces and stresses.",

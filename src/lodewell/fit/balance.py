@@ -58,12 +58,17 @@ class Goal:
 
 
 def choose(
-    streamed: Streamed, penalty_pp: Floats, goal: Goal, report: Callable[[int], None] = lambda trial: None
+    streamed: Streamed,
+    penalty_pp: Floats,
+    goal: Goal,
+    report: Callable[[int], None] = lambda trial: None,
+    sorts: Mapping[str, float] | None = None,
 ) -> Balance:
     """Minimise the goal's loss over weights and the strength of the penalty; `penalty_pp` is that of strength 1.
 
-    Only ratios matter, so the kind of largest importance keeps its weight. A coordinate search: the errors change
-    slowly with the logarithms, and each trial costs a Cholesky factorisation a fold.
+    sorts: factors on the weights of names such as "force/Elastic", where they are known already. Only ratios matter,
+    so the kind of largest importance keeps its weight. A coordinate search: the errors change slowly with the
+    logarithms, and each trial costs a Cholesky factorisation a fold.
     """
     names = [
         name
@@ -80,9 +85,9 @@ def choose(
     def errors_at(at: Mapping[str, float], held: HeldOut) -> dict[str, float]:
         return held.errors({kind: math.exp(at[kind]) for kind in kinds}, math.exp(at["strength"]) * penalty_pp)
 
-    sorts: Mapping[str, float] = {}
-    if goal.most > 1.0 and len(names) > len(kinds):
+    if sorts is None and goal.most > 1.0 and len(names) > len(kinds):
         sorts = _sorts(errors_at(origin, HeldOut(streamed)), streamed, fixed, goal.most)
+    sorts = sorts or {}
     held = HeldOut(streamed, sorts)
     known: dict[tuple[float, ...], float] = {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from scipy.interpolate import CubicSpline
 
 from lodewell.crystals.batch import Floats
@@ -11,9 +12,11 @@ from lodewell.fit.distances import Distances
 from lodewell.potentials.base import Potential
 from lodewell.potentials.pair import ZBL
 from lodewell.potentials.store import load
+from lodewell.potentials.table import PairTable
 from lodewell.potentials.uf import UF, Pair, Spline2
 
 _POINTS = 200
+_NEAREST = 0.3  # Å; further in, a wall goes on straight
 
 
 def walled(potential: UF, distances: Distances, wall: str) -> UF:
@@ -55,3 +58,29 @@ def _dimer(source: Potential, pair: Pair, low: float, high: float) -> CubicSplin
     energies = np.array([e.energy for e in source.evaluate([Atoms(pair, [[0, 0, 0], [x, 0, 0]]) for x in r])])
     alone: Floats = np.array([e.energy for e in source.evaluate([Atoms([z], [[0, 0, 0]]) for z in pair])])
     return CubicSpline(r, energies - alone.sum())
+
+
+def repulsion(distances: Distances, source_name: str, spacing: float = 0.01) -> PairTable | None:
+    """Return what repels atoms inside the shortest distance r0 of each pair in the data, and is nothing beyond.
+
+    The repulsion w of the source, a potential by name or file or "zbl", less its tangent: w(r) - w(r0) - w'(r0) (r -
+    r0), so that energy and force begin at zero. None where the data have no pairs.
+    """
+    source = ZBL() if source_name == "zbl" else load(source_name)
+    nuclei = ZBL()
+    end = max(distances.shortest.values(), default=0.0)
+    if not end:
+        return None
+    r = np.linspace(0.0, end, max(2, round(end / spacing)) + 1)
+    curves = {}
+    for pair, r0 in distances.shortest.items():
+        known = source if source.unsupported(np.array(pair)) is None else nuclei
+        inside = np.linspace(_NEAREST, r0, _POINTS)
+        w = _dimer(known, pair, _NEAREST, r0)
+        bent = np.maximum(w(inside) - w(r0) - w(r0, 1) * (inside - r0), 0.0)
+        curve = CubicSpline(inside, bent)
+        u = np.where(r < r0, curve(np.clip(r, _NEAREST, r0)), 0.0)
+        below = r < _NEAREST
+        u[below] = float(curve(_NEAREST)) + float(curve(_NEAREST, 1)) * (r[below] - _NEAREST)
+        curves["-".join(chemical_symbols[z] for z in pair)] = (r, u)
+    return PairTable(curves, spacing=end / (len(r) - 1))

@@ -47,13 +47,12 @@ class Knowledge:
 
     def spread(self, rows_xm: Floats) -> Floats:
         """Return the projected variance of rows (X, M) by the weights, (X,)."""
-        return np.asarray(self.white_spread(self.design.whitened(rows_xm)))
+        return self.white_spread(self.design.whitened(rows_xm))
 
     def white_spread(self, white_xm: Floats) -> Floats:
         """Return the projected variance of rows that are white already, (X,)."""
-        solved = solve_triangular(
-            self.factor_mm, white_xm.T.astype(self.factor_mm.dtype), trans="T", check_finite=False
-        )
+        white = white_xm.T.astype(self.factor_mm.dtype)
+        solved: Floats = solve_triangular(self.factor_mm, white, trans="T", check_finite=False)
         return np.asarray(np.einsum("mx,mx->x", solved, solved, dtype=float))
 
     @cached_property

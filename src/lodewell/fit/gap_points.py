@@ -1,0 +1,167 @@
+"""Sparse points: which environments of the data stand for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lodewell.crystals.batch import Floats, Ints
+from lodewell.errors import BadOption
+from lodewell.fit.gap_options import GAPOptions
+from lodewell.potentials.gap.descriptors import Distance, Soap
+from lodewell.potentials.gap.kernel import Kernel
+from lodewell.potentials.gap.legs import Legs
+
+_MOST_NUMBERS = 8_000_000  # of a sample, 64 MB
+_SAME = 1e-7  # environments closer than this are copies
+
+
+@dataclass
+class Sample:
+    """A fair sample of the environments of one kernel, drawn as they stream by.
+
+    | field | shape | meaning |
+    |---|---|---|
+    | `x_ed`, `fade_e` | (E, D), (E,) | descriptors and their cutoff factors |
+    | `kind_e` | (E,) | place in `kinds` of the config_type of their frame |
+    | `seen` | | environments that went by |
+    """
+
+    size: int
+    seed: int
+    x_ed: Floats = field(init=False)
+    fade_e: Floats = field(init=False)
+    kind_e: Ints = field(init=False)
+    seen: int = 0
+
+    def __post_init__(self) -> None:
+        self._most = max(2_000, _MOST_NUMBERS // max(1, self.size))
+        self._rng = np.random.default_rng(self.seed)
+        self._parts: list[tuple[Floats, Floats, Ints, Floats]] = []
+        self._held = 0
+
+    def add(self, x_ed: Floats, fade_e: Floats, kind: int) -> None:
+        """Add the environments of a frame."""
+        count = len(x_ed)
+        self.seen += count
+        self._parts.append((x_ed, fade_e, np.full(count, kind), self._rng.random(count)))
+        self._held += count
+        if self._held > 2 * self._most:
+            self._settle()
+
+    def _settle(self) -> None:
+        x, f, kind, ticket = (np.concatenate([part[k] for part in self._parts]) for k in range(4))
+        kept = np.sort(np.argpartition(ticket, self._most)[: self._most]) if len(x) > self._most else slice(None)
+        self._parts = [(x[kept], f[kept], kind[kept], ticket[kept])]
+        self._held = len(self._parts[0][0])
+
+    def close(self) -> Sample:
+        """Finish drawing, and leave out copies."""
+        if not self._parts:
+            self._parts = [(np.zeros((0, self.size)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0))]
+        self._settle()
+        x, f, kind, _ = self._parts[0]
+        # Copies agree in two random projections.
+        seen = np.round(x @ self._rng.normal(size=(self.size, 2)) / _SAME).astype(np.int64)
+        _, first = np.unique(seen, axis=0, return_index=True)
+        first.sort()
+        self.x_ed, self.fade_e, self.kind_e = x[first], f[first], kind[first]
+        self._parts = []
+        return self
+
+
+def sample(kernels: list[Kernel], train: Any, kinds: Mapping[str, int], seed: int) -> list[Sample]:
+    """Draw a sample of the environments of every kernel, in one pass over the frames."""
+    found = [Sample(kernel.descriptor.size, seed + k) for k, kernel in enumerate(kernels)]
+    cutoff = max(kernel.descriptor.cutoff for kernel in kernels)
+    for frame in train:
+        for legs in Legs.of_atoms(frame.atoms, cutoff):
+            for kernel, one in zip(kernels, found, strict=True):
+                environments = kernel.environments(legs)
+                one.add(environments.x_ed, environments.fade_e, kinds.get(frame.config_type, 0))
+    return [one.close() for one in found]
+
+
+def choose(
+    kernel: Kernel, found: Sample, count: int, options: GAPOptions, kinds: Mapping[str, int], rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Choose `count` sparse points, those of a quota among their config_type; return (M, D) and cutoff factors (M,).
+
+    Raises:
+        BadOption: when a quota cannot be met.
+    """
+    if isinstance(kernel.descriptor, Distance):
+        return _spread(found, count)
+    chosen: list[int] = []
+    if options.quotas and isinstance(kernel.descriptor, Soap):
+        for kind, quota in options.quotas.items():
+            mine = np.flatnonzero(found.kind_e == kinds[kind])
+            if len(mine) < quota:
+                raise BadOption(
+                    f"--quotas {kind}={quota}: its frames hold {len(mine)} different environments"
+                    f" ({kernel.descriptor.name}); take at most so many"
+                )
+            chosen += mine[_select(kernel, found, mine, quota, options.sparse, rng)].tolist()
+        rest = np.flatnonzero(~np.isin(found.kind_e, [kinds[kind] for kind in options.quotas]))
+    else:
+        rest = np.arange(len(found.x_ed))
+    left = min(count - len(chosen), len(rest))
+    if left > 0:
+        chosen += rest[_select(kernel, found, rest, left, options.sparse, rng)].tolist()
+    return found.x_ed[chosen], found.fade_e[chosen]
+
+
+def _select(kernel: Kernel, found: Sample, among: Ints, count: int, how: str, rng: np.random.Generator) -> Ints:
+    if count >= len(among):
+        return np.arange(len(among))
+    x = found.x_ed[among]
+    if how == "random":
+        return rng.permutation(len(x))[:count]
+    if how == "leverage" and isinstance(kernel.descriptor, Soap):
+        return _by_leverage(x, count, rng)
+    return _farthest(kernel, x, found.fade_e[among], count, rng)
+
+
+def _by_leverage(x_ed: Floats, count: int, rng: np.random.Generator) -> Ints:
+    """Draw by leverage scores (Mahoney & Drineas, PNAS 106, 697 (2009)), from the D × D products alone."""
+    values, vectors = np.linalg.eigh(x_ed.T @ x_ed)
+    kept = values > 1e-12 * values[-1]
+    kept[: max(0, len(values) - count)] = False
+    score = ((x_ed @ vectors[:, kept]) ** 2 / values[kept]).sum(axis=1)
+    # The largest of log(score) plus Gumbel noise are a draw without replacement.
+    noisy = np.log(np.maximum(score, 1e-300)) + rng.gumbel(size=len(score))
+    return np.argpartition(-noisy, count)[:count]
+
+
+def _farthest(kernel: Kernel, x_ed: Floats, fade_e: Floats, count: int, rng: np.random.Generator) -> Ints:
+    """Take one by one what those taken explain least: a Cholesky factorisation with pivots, columns as needed."""
+    most = 4 * count + 4_000
+    pool = rng.permutation(len(x_ed))[:most]
+    x, f = x_ed[pool], fade_e[pool]
+    left = kernel.delta**2 * f**2
+    factor = np.zeros((count, len(x)))
+    taken: list[int] = []
+    for k in range(count):
+        pivot = int(np.argmax(left))
+        if left[pivot] <= 1e-14 * kernel.delta**2:
+            break
+        taken.append(pivot)
+        column = kernel.covariance(x[pivot : pivot + 1], x)[0] * f[pivot] * f - factor[:k, pivot] @ factor[:k]
+        factor[k] = column / np.sqrt(left[pivot])
+        left = left - factor[k] ** 2
+        left[pivot] = -1.0
+    return pool[taken]
+
+
+def _spread(found: Sample, count: int) -> tuple[Floats, Floats]:
+    """Return distances evenly spread over those of the data: the nearest in the data to each of a uniform grid."""
+    x = found.x_ed[:, 0]
+    if not len(x):
+        return np.zeros((0, 1)), np.zeros(0)
+    order = np.argsort(x)
+    grid = np.linspace(x[order[0]], x[order[-1]], count)
+    nearest = np.unique(order[np.clip(np.searchsorted(x[order], grid), 0, len(x) - 1)])
+    return found.x_ed[nearest], found.fade_e[nearest]
