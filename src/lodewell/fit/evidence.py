@@ -17,6 +17,7 @@ from lodewell.crystals.batch import Floats
 from lodewell.fit.least_squares import Streamed
 
 _TOLERANCE = 0.02  # relative change of the largest mover at which the iteration ends
+_LEAST, _MOST = 1e-4, 1e3  # σ and scales stay within these factors of their start: labels of a model have no noise
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,13 @@ def maximise(
         total = np.diag(np.append(prior, 0.0))
         for name, square in products.square.items():
             total += square / sigma[name] ** 2
-        factor = cho_factor(total[:-1, :-1], lower=True)
-        mean = cho_solve(factor, total[:-1, -1])
-        covariance = cho_solve(factor, np.eye(size))
-        log_evidence = _log_evidence(products, sigma, prior, factor[0], mean)
+        factor, mean, covariance = _posterior(total)
+        log_evidence = _log_evidence(products, sigma, prior, factor, mean)
         moved = 0.0
         for b, block in enumerate(blocks):
             known = max(1e-3, (block.stop - block.start) - prior[block] @ np.diag(covariance)[block])
             if free[b] and block.stop > block.start:
-                new = np.sqrt(max(mean[block] @ mean[block], 1e-12) / known)
+                new = np.clip(np.sqrt(mean[block] @ mean[block] / known), _LEAST, _MOST)
                 moved = max(moved, abs(np.log(new / scale[b])))
                 scale[b] = new
         for name, square in products.square.items():
@@ -90,12 +89,31 @@ def maximise(
                 continue
             taken = float(np.sum(covariance * square[:-1, :-1])) / sigma[name] ** 2
             left = max(products.count[name] - taken, 0.05 * products.count[name])
-            new = np.sqrt(max(products.error(name, mean) / left, 1e-16))
+            new = max(np.sqrt(products.error(name, mean) / left), _LEAST * sigmas[name])
             moved = max(moved, abs(np.log(new / sigma[name])))
             sigma[name] = new
         if moved < _TOLERANCE:
             break
     return Evidence(sigma, tuple(scale.tolist()), log_evidence, step)
+
+
+def _posterior(total: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return a Cholesky factor of the augmented precision's matrix, the mean, and the covariance.
+
+    Where rounding has made it indefinite, as little as helps is added to its diagonal.
+    """
+    matrix, right = total[:-1, :-1], total[:-1, -1]
+    scale = 1.0 / np.sqrt(np.diag(matrix))
+    scaled, extra = matrix * scale[:, None] * scale, 1e-15
+    while True:
+        try:
+            factor, lower = cho_factor(scaled + extra * np.eye(len(scaled)), lower=True)
+            break
+        except np.linalg.LinAlgError:
+            extra *= 10.0
+    mean = scale * cho_solve((factor, lower), scale * right)
+    covariance = cho_solve((factor, lower), np.eye(len(scaled))) * scale[:, None] * scale
+    return factor / scale[:, None], mean, covariance
 
 
 def _log_evidence(products: Products, sigma: Mapping[str, float], prior: Floats, factor: Floats, mean: Floats) -> float:

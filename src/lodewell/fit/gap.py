@@ -140,8 +140,8 @@ class _Begun:
         earlier, meta = Streamed.load(rows)
         beside = Path(rows).with_suffix(".lodewell")
         potential = load(beside)
-        if not isinstance(potential, GAP) or "deltas" not in meta:
-            raise BadFile(f"{rows}: the rows of another family; a GAP is extended by those that its fit left")
+        if not isinstance(potential, GAP) or len(meta.get("deltas", ())) != len(potential.terms):
+            raise BadFile(f"{rows}: the rows of another fit than {beside}; a GAP is extended by what its fit left")
         wanted = [
             Wanted(term.descriptor, delta, True, len(term.points_md))
             for term, delta in zip(potential.terms, meta["deltas"], strict=True)

@@ -86,7 +86,7 @@ class GAPOptions(LabelledOptions):
     config_sigmas: Mapping[str, str] = field(default_factory=dict)
     baseline: str = "wall"
     balance: float = 4.0
-    config_balance: float = 30.0
+    config_balance: float = 3.0
     folds: int = 3
     uncertainty: bool = True
     single: bool = False

@@ -25,7 +25,7 @@ from lodewell.potentials.gap.kernel import Kernel
 
 START = {ENERGY: 0.005, FORCE: 0.1, STRESS: 0.05}  # σ before anything is known: eV, eV/Å, eV
 _SOAP_NEIGHBOURS, _PAIR_NEIGHBOURS, _TRIPLET_NEIGHBOURS = 30, 60, 12
-_POINTS = {1: 500, 2: 1000}  # by the number of elements; 1500 for more
+_POINTS = {1: 1000, 2: 1500}  # by the number of elements; 2000 for more
 _DELTA = {"soap": 1.0, "distance": 1.0, "angle": 0.1}
 _ATOM_SIGMAS = (0.5, 0.4, 0.65)  # tried in this order, Å
 _LENGTHS = (1.0, 0.6, 1.6)
@@ -55,7 +55,7 @@ def lay_out(options: GAPOptions, distances: Distances, elements: Mapping[int, in
     """
     species = tuple(sorted(elements))
     cutoff = options.cutoff or distances.radius_of(_SOAP_NEIGHBOURS)
-    soap_points = options.points or _POINTS.get(len(species), 1500)
+    soap_points = options.points or _POINTS.get(len(species), 2000)
     total = sum(elements.values())
     wanted: list[Wanted] = []
     if options.two_body:

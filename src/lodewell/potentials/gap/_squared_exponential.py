@@ -232,3 +232,24 @@ def angle_rows(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, widt
                         forces[i - first, x, m] += at_j + at_k
                         for y in range(3):
                             virials[crystal, x, y, m] -= at_j * vector_pc[p, y] + at_k * vector_pc[q, y]
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST)
+def double_sums(x, f, atom, lengths, out):
+    """Add Σ_ef f_e f_f exp(-½ |(x_e - x_f) / θ|²) over the descriptors of each atom; they are sorted by atom."""
+    first = 0
+    size = np.uint64(len(lengths))
+    while first < len(atom):
+        last = first
+        while last < len(atom) and atom[last] == atom[first]:
+            last += 1
+        total = 0.0
+        for a in range(first, last):
+            total += f[a] * f[a]
+            for b in range(first, a):
+                square = 0.0
+                for d in range(size):
+                    square += ((x[a, d] - x[b, d]) / lengths[d]) ** 2
+                total += 2.0 * f[a] * f[b] * math.exp(-0.5 * square)
+        out[atom[first]] += total
+        first = last

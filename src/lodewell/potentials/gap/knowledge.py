@@ -65,17 +65,17 @@ class Knowledge:
         out = np.empty_like(white)
         for root, m in zip(self.design.roots, self.design.slices(), strict=True):
             out[m] = solve_triangular(root, white[m], check_finite=False)
-        return out
+        return np.asarray(out)
 
     def atomic(self, potential: GAP, atoms: Atoms) -> Floats:
         """Return the full standard deviation of each atom's energy, (N,) in eV."""
-        rows = self.design.rows(atoms, derivatives=False).energies_nm
-        return self.atomic_of(rows, self.design.prior(atoms))
+        return self.atomic_of(self.design.rows(atoms, derivatives=False).energies_nm, self.design.prior(atoms))
 
     def atomic_of(self, energies_nm: Floats, prior_n: Floats) -> Floats:
         """Return the same from the rows of the atoms and their prior variances."""
         told = energies_nm @ self._known_mm
-        return np.asarray(np.sqrt(np.maximum(prior_n - np.einsum("nm,nm->n", told, told), 0.0)))
+        variance_n: Floats = prior_n - np.einsum("nm,nm->n", told, told)
+        return np.sqrt(np.maximum(variance_n, 0.0))
 
     def of(self, potential: GAP, atoms: Atoms) -> Uncertainty:
         """Return the standard deviations on one crystal."""

@@ -15,6 +15,7 @@ from lodewell.potentials.gap._squared_exponential import (
     distance_rows,
     distance_sums,
     distances,
+    double_sums,
 )
 from lodewell.potentials.gap.descriptors import Angle, Distance
 from lodewell.potentials.gap.kernel import Environments, Kernel, Rows
@@ -79,7 +80,7 @@ class DistanceKernel(Kernel):
 
     def self_covariance(self, environments: Environments, count: int) -> Floats:
         """Return the double sum over the pairs of each atom."""
-        return _double_sum(self, environments, count, 1.0)
+        return _prior(self.delta, environments, np.array([self.descriptor.length]), count)
 
 
 class AngleKernel(Kernel):
@@ -128,19 +129,14 @@ class AngleKernel(Kernel):
 
     def self_covariance(self, environments: Environments, count: int) -> Floats:
         """Return the double sum over the triplets of each atom, both orders of their legs."""
-        return _double_sum(self, environments, count, 2.0)
+        return 4.0 * _prior(self.delta, environments, np.array(self.descriptor.lengths), count)
 
 
-def _double_sum(kernel: Kernel, environments: Environments, count: int, times: float) -> Floats:
-    """Return Σ_ef f_e f_f k(x_e, x_f) over the descriptors of each atom, (N,)."""
+def _prior(delta: float, environments: Environments, lengths: Floats, count: int) -> Floats:
+    """Return δ² Σ_ef f_e f_f exp(-½ |(x_e - x_f) / θ|²) over the descriptors of each of `count` atoms."""
     out = np.zeros(count)
-    starts = np.searchsorted(environments.atom_e, np.arange(count + 1))
-    for n in np.unique(environments.atom_e):
-        mine = slice(starts[n], starts[n + 1])
-        f = times * environments.fade_e[mine]
-        x = environments.x_ed[mine]
-        out[n] = f @ kernel.covariance(x, x) @ f
-    return out
+    double_sums(environments.x_ed, environments.fade_e, environments.atom_e, lengths, out)
+    return delta**2 * out
 
 
 @lru_cache(maxsize=64)
