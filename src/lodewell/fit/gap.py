@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from lodewell.potentials.base import Potential
 from lodewell.potentials.gap.design import JITTER, Design
 from lodewell.potentials.gap.gap import GAP, Term
 from lodewell.potentials.store import load
+
+logger = logging.getLogger(__name__)
 
 _MOST_BYTES = 300e6  # of all squares: beyond it config_types share theirs, and there are no folds
 _LEAST_OF_A_SORT = 10  # frames
@@ -166,7 +169,12 @@ def _kept_apart(train: LabelledSource, columns: int, options: GAPOptions) -> tup
     """Return the config_types whose σ are chosen on their own, and the folds, as far as memory allows."""
     kinds = {kind for kind, frames in train.survey.config_types.items() if kind and frames >= _LEAST_OF_A_SORT}
     square = 3 * 8.0 * columns**2
-    folds = train.folds() if options.folds * square <= _MOST_BYTES and len(train) >= 2 * options.folds else None
+    folds = None
+    if options.folds * square <= _MOST_BYTES:
+        try:
+            folds = train.folds()
+        except BadOption as error:
+            logger.info("no cross-validation: %s", error)  # too few groups of frames
     parts = options.folds if folds else 1
     return frozenset(kinds) if (len(kinds) + 1) * parts * square <= _MOST_BYTES else frozenset(), folds
 
