@@ -153,12 +153,28 @@ def _notes(errors: Errors, screen: Any) -> None:
             f"error bars of the {kind}: {verdict} (error/σ has rms {c.z_rms:.2f}; {100 * c.within(1.0):.0f} % of the "
             f"errors within σ, {100 * c.within(2.0):.0f} % within 2σ; 68 % and 95 % would be right)"
         )
+    if errors.calibration_by_config_type:
+        _bars(errors, screen)
     above = errors.extrapolated.get("above 1")
     if above is not None and above.count:
         screen.print(
             f"{above.count // 3:,} atoms are unlike all training data: their force RMSE is {number(above.rmse)} eV/Å, "
             f"that of the others {number(errors.extrapolated['up to 1'].rmse)} eV/Å"
         )
+
+
+def _bars(errors: Errors, screen: Any) -> None:
+    """Print how right the error bars are for each kind of frame."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("rms of error/σ (1 is right)")
+    for kind in errors.calibration:
+        table.add_column(kind, justify="right")
+    for name, bars in errors.calibration_by_config_type.items():
+        table.add_row(escape(name), *(f"{bars[k].z_rms:.2f}" if k in bars else "–" for k in errors.calibration))
+    screen.print(table)
 
 
 def _shifted(error: Error) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_BYTES = 300e6  # of all squares: beyond it config_types share theirs, and there are no folds
 _LEAST_OF_A_SORT = 10  # frames
+_COMPARED = 5  # frames on which precisions are compared
 
 
 def fit_gap(train: LabelledSource, options: GAPOptions = GAPOptions(), **how: Any) -> GAP:  # noqa: B008 frozen
@@ -208,6 +210,20 @@ def _facts(potential: GAP, weighing: Weighing, streamed: Streamed, train: Labell
         "held_out_rmse": dict(weighing.held_out),
         "rows": {kind: streamed.count(kind) for kind in streamed.kinds},
         "references": train.references.about(),
+        "single_precision_differs_by": _rounding(potential, train),
+    }
+
+
+def _rounding(potential: GAP, train: LabelledSource) -> dict[str, float]:
+    """Return the largest differences between single and double precision on a few frames."""
+    atoms = [frame.atoms for frame in islice(train, _COMPARED)]
+    single = potential.in_single_precision().evaluate(atoms)
+    double = potential.in_single_precision(False).evaluate(atoms)
+    return {
+        "energy_meV_atom": max(
+            1e3 * abs(s.energy - d.energy) / len(a) for s, d, a in zip(single, double, atoms, strict=True)
+        ),
+        "force_eV_A": max(float(np.abs(s.forces_nc - d.forces_nc).max()) for s, d in zip(single, double, strict=True)),
     }
 
 

@@ -17,7 +17,8 @@ class GAPOptions(LabelledOptions):
     """How a Gaussian approximation potential is made.
 
     Attributes:
-        preset: hyperparameters of a published model, which other options override; "Si-GAP-18", "C-GAP-17", "RSS".
+        preset: hyperparameters of a published model, which other options override; "Si-GAP-18", "C-GAP-17",
+            "C-GAP-20", "RSS".
         points: sparse points of SOAP, of all elements together.
         sparse: how they are chosen; "farthest" takes one by one what those before explain least, "leverage" draws by
             leverage scores, "random" draws.
@@ -37,7 +38,7 @@ class GAPOptions(LabelledOptions):
         three_body: whether there is a kernel of triplets as well.
         points_3body: its sparse points, for each triplet of elements.
         cutoff_3body: longest leg of a triplet, Å; 0 takes the distance within which an atom has 12 neighbours.
-        length_3body: distance over which it changes, Å; 0 chooses it by likelihood.
+        length_3body: over which it changes, in each of its three coordinates, Å and Å²; 0 chooses it by likelihood.
         delta_3body: as delta, for a triplet; 0 chooses it by likelihood.
         energy_sigma: expected error of an energy, eV/atom (times √N for a frame of N atoms); left out, it is chosen by
             likelihood.
@@ -164,6 +165,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "points": 4000, "cutoff": 3.7, "width": 0.5, "n_max": 8, "l_max": 8, "atom_sigma": 0.5, "zeta": 4.0,
         "cutoff_2body": 3.7, "three_body": True, "cutoff_3body": 3.0, "energy_sigma": 0.002, "force_sigma": 0.2,
         "virial_sigma": 0.2, "config_sigmas": {"crystals": "0.0002:0.02:0.02", "crystal": "0.0002:0.02:0.02"},
+    },
+    # Rowe, Deringer, Gasparotto, Csányi & Michaelides, J. Chem. Phys. 153, 034702 (2020), and the command in its file
+    "C-GAP-20": {
+        "points": 9000, "cutoff": 4.5, "width": 1.0, "n_max": 12, "l_max": 4, "atom_sigma": 0.5, "zeta": 4.0,
+        "delta": 0.2, "cutoff_2body": 4.5, "points_2body": 15, "length_2body": 1.0, "delta_2body": 2.0,
+        "three_body": True, "cutoff_3body": 2.5, "points_3body": 200, "length_3body": 1.0, "delta_3body": 0.05,
+        "energy_sigma": 0.001, "force_sigma": 0.01, "virial_sigma": 0.05,
+        "config_sigmas": {
+            "Liquid": "0.05:0.5:0.5", "Liquid_Interface": "0.05:0.5:0.5", "Amorphous_Bulk": "0.005:0.2:0.2",
+            "Amorphous_Surfaces": "0.005:0.2:0.2", "Surfaces": "0.002:0.1:0.2", "Dimer": "0.002:0.1:0.2",
+            "Fullerenes": "0.002:0.1:0.2", "Single_Atom": "0.0001:0.001:0.05",
+        },
     },
     # Bernstein, Csányi & Deringer, npj Comput. Mater. 5, 99 (2019)
     "RSS": {"n_max": 12, "l_max": 6, "zeta": 4.0, "points": 1000},

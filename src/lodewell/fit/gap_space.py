@@ -145,7 +145,7 @@ def _changed(one: Wanted, kind: type, value: float) -> Wanted:
     if isinstance(one.descriptor, Soap):
         return replace(one, descriptor=replace(one.descriptor, sigma=value))
     if isinstance(one.descriptor, Angle):
-        return replace(one, descriptor=replace(one.descriptor, lengths=(2.0 * value, value**2, value)))
+        return replace(one, descriptor=replace(one.descriptor, lengths=(value,) * 3))
     return replace(one, descriptor=replace(one.descriptor, length=value))
 
 

@@ -94,6 +94,7 @@ class Errors:
         by_config_type: of the frames of each; empty where no frame has one.
         by_element: of the force components on the atoms of each element.
         calibration: of the error bars of "energy", "force" and "stress", where the potential has them.
+        calibration_by_config_type: the same for the frames of each; empty where no frame has one.
         extrapolated: force errors of atoms with an extrapolation grade above 1, and of the others.
         refused: frames that could not be compared, and why.
         points: a sample for figures.
@@ -105,6 +106,7 @@ class Errors:
     by_config_type: dict[str, Group]
     by_element: dict[str, Error]
     calibration: dict[str, Calibration]
+    calibration_by_config_type: dict[str, dict[str, Calibration]]
     extrapolated: dict[str, Error]
     refused: tuple[Refused, ...]
     points: Points
@@ -132,6 +134,8 @@ class Errors:
         out["by_element"] = {name: {"force": error.json()} for name, error in self.by_element.items()}
         if self.calibration:
             out["uncertainty"] = {name: c.json() for name, c in self.calibration.items()}
+            for kind, bars in self.calibration_by_config_type.items():
+                out["by_config_type"][kind]["uncertainty"] = {name: c.json() for name, c in bars.items()}
         if self.extrapolated:
             out["extrapolation"] = {name: {"force": error.json()} for name, error in self.extrapolated.items()}
         out["refused"] = [asdict(r) for r in self.refused]
@@ -233,6 +237,7 @@ class _Sums:
     def __init__(self) -> None:
         self.frames = self.atoms = 0
         self.tally = {kind: Tally() for kind in (*_KINDS, "vector", "pressure")}
+        self.bars = {kind: CalibrationTally(_FLOOR[kind]) for kind in _KINDS}
 
     def group(self) -> Group:
         t = self.tally
@@ -241,6 +246,9 @@ class _Sums:
             t["vector"].error(_UNITS["force"]), t["stress"].error(_UNITS["stress"]),
             t["pressure"].error(_UNITS["stress"]),
         )  # fmt: skip
+
+    def calibration(self) -> dict[str, Calibration]:
+        return {kind: found for kind, tally in self.bars.items() if (found := tally.calibration()) is not None}
 
 
 class _Comparison:
@@ -251,7 +259,6 @@ class _Comparison:
         self.overall = _Sums()
         self.groups: defaultdict[str, _Sums] = defaultdict(_Sums)
         self.element: defaultdict[int, Tally] = defaultdict(Tally)
-        self.bars = {kind: CalibrationTally(_FLOOR[kind]) for kind in _KINDS}
         self.grade = {"above 1": Tally(), "up to 1": Tally()}
         rng = np.random.default_rng(0)
         self.sample = {kind: Sample(w, points, rng) for kind, w in (("energy", 5), ("force", 11), ("stress", 19))}
@@ -312,11 +319,10 @@ class _Comparison:
     ) -> None:  # fmt: skip
         n = len(species_n)
         error = (result.energy - reference) / n
+        sigma = np.nan if bar is None else bar.energy / n
         for sums in both:
             sums.tally["energy"].add(error)
-        sigma = np.nan if bar is None else bar.energy / n
-        if bar is not None:
-            self.bars["energy"].add([error], [sigma])
+            sums.bars["energy"].add([error], [sigma])
         row = [reference / n, result.energy / n, sigma, float(near_n.min()), kind]
         self.sample["energy"].add(np.array([row]))
 
@@ -325,14 +331,14 @@ class _Comparison:
         both: tuple[_Sums, _Sums],
     ) -> None:  # fmt: skip
         error = result.forces_nc - reference
+        sigma = np.full(error.shape, np.nan) if bar is None else bar.forces_nc
         for sums in both:
             sums.tally["force"].add(error)
             sums.tally["vector"].add(np.linalg.norm(error, axis=1))
+            sums.bars["force"].add(error, sigma)
         for z in np.unique(species_n).tolist():
             self.element[z].add(error[species_n == z])
-        sigma = np.full(error.shape, np.nan) if bar is None else bar.forces_nc
         if bar is not None:
-            self.bars["force"].add(error, sigma)
             self.grade["above 1"].add(error[bar.grade_n > 1.0])
             self.grade["up to 1"].add(error[bar.grade_n <= 1.0])
         self.sample["force"].add(np.column_stack(
@@ -343,12 +349,11 @@ class _Comparison:
         self, reference: Floats, stress: Floats, bar: Floats | None, kind: int, both: tuple[_Sums, _Sums]
     ) -> None:
         wanted, got = _six(reference), _six(stress)
+        sigma = np.full(6, np.nan) if bar is None else _six(bar)
         for sums in both:
             sums.tally["stress"].add(got - wanted)
+            sums.bars["stress"].add(got - wanted, sigma)
             sums.tally["pressure"].add(-float((got - wanted)[:3].mean()))
-        sigma = np.full(6, np.nan) if bar is None else _six(bar)
-        if bar is not None:
-            self.bars["stress"].add(got - wanted, sigma)
         self.sample["stress"].add(np.concatenate([wanted, got, sigma, [kind]])[None])
 
     def _rows(self, kind: str) -> Floats:
@@ -365,12 +370,12 @@ class _Comparison:
             raise BadFile(f"no frame could be compared{why}")
         named = [kind for kind in self.kinds if kind]
         groups = {kind or "(none)": self.groups[kind].group() for kind in sorted(self.kinds)} if named else {}
-        bars = {kind: found for kind, tally in self.bars.items() if (found := tally.calibration()) is not None}
+        bars = {kind or "(none)": self.groups[kind].calibration() for kind in sorted(self.kinds)} if named else {}
         grades = {name: t.error(_UNITS["force"]) for name, t in self.grade.items()} if self.uncertain else {}
         return Errors(
             name, self.overall.group(), groups,
             {chemical_symbols[z]: self.element[z].error(_UNITS["force"]) for z in sorted(self.element)},
-            bars, grades, tuple(self.refused),
+            self.overall.calibration(), bars if self.uncertain else {}, grades, tuple(self.refused),
             Points(self._rows("energy"), self._rows("force"), self._rows("stress"), tuple(self.kinds)),
             self.potential.calibrated,
         )  # fmt: skip
