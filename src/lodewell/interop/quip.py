@@ -262,7 +262,7 @@ def _sparse(path: Path, entry: Element, points: list[Element], kind: str, shape:
     name = entry.get("sparseX_filename")
     where = path if name is None else path.parent / name
     if name is None:
-        text = " ".join(p.text or "" for p in points).encode()
+        text = " ".join(word for p in points for word in p.itertext()).encode()
     elif not where.is_file():
         raise BadFile(
             f"the sparse points of its {kind}, '{name}', are not beside it: copy that file into the same folder, under "
@@ -282,7 +282,7 @@ def _sparse(path: Path, entry: Element, points: list[Element], kind: str, shape:
         raise BadFile(f"{where}: expected sparse points, a number a line ({error})") from error
     if numbers.size != shape[0] * shape[1]:
         raise BadFile(
-            f"its {kind} needs {shape[0]} sparse points of {shape[1]} numbers, but {name or 'the file'} holds "
+            f"its {kind} needs {shape[0]} sparse points of {shape[1]} numbers, but {name or 'it'} holds "
             f"{numbers.size} numbers: it is cut short, or of another potential"
         )
     if not np.isfinite(numbers).all():

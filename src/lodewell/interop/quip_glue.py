@@ -24,7 +24,7 @@ from lodewell.potentials.sum import Sum
 from lodewell.potentials.table import CurvePotential
 from lodewell.potentials.uf import UF, Spline2
 
-_SPACING = 0.005  # Å: of points of a curve that is no spline itself
+_SPACING = 0.002  # Å: of points of a curve that is no spline itself
 _CLOSEST = 0.3  # Å: where the table of such a curve begins
 _EXACT = 1e-9  # eV, and relative to the curve
 
