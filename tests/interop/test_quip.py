@@ -273,7 +273,7 @@ def changed(path: Path, *changes: tuple[str, str]) -> Path:
 WRONG = {
     "soap_turbo": ((("soap cutoff", "soap_turbo cutoff"),), "descriptor 'soap_turbo'"),
     "general_dimer": ((("distance_2b", "general_dimer"),), "descriptor 'general_dimer'"),
-    "triplets": ((("distance_2b", "distance_Nb order=3"), ("Z1=6 Z2=14", "Z={6 6 6}")), "distance_Nb of order 3.*angle"),
+    "triplets": ((("distance_2b", "distance_Nb order=3"), ("Z1=6 Z2=14", "Z={6 6 6}")), "Nb of order 3.*angle"),
     "compressed": ((("l_max", "R_mix=T l_max"),), "option r_mix=T"),
     "radial basis": ((("l_max", "radial_basis=GTO l_max"),), "option radial_basis=GTO"),
     "unheard of": ((("l_max", "colour=red l_max"),), "option colour=red"),
