@@ -18,8 +18,9 @@ import lodewell
 from lodewell.cli import app
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
 from lodewell.interop.quip import read_quip, write_quip
-from lodewell.potentials.gap.descriptors import Angle, Distance, Soap
+from lodewell.potentials.gap.descriptors import Angle, Distance, Soap, Triplet
 from lodewell.potentials.gap.gap import GAP, Term
+from lodewell.potentials.gap.legs import Legs
 from lodewell.potentials.pair import ZBL, Morse
 from lodewell.potentials.statistical import Statistical
 from lodewell.potentials.table import PairTable
@@ -58,6 +59,8 @@ def gap(seed: int = 0, descriptors=tuple(TERMS), baseline=None) -> GAP:
         else:
             if isinstance(d, Distance):
                 seen = oracle.distances(atoms, d.species, d.cutoff, d.width)
+            elif isinstance(d, Triplet):
+                seen = oracle.triplets(atoms, d.species, d.cutoff, d.width)
             else:
                 seen = oracle.angles(atoms, d.centre, d.others, d.cutoff, d.width)
             some = rng.choice(len(seen.cut_d), 5, replace=False)
@@ -184,6 +187,9 @@ GAP_FIT = {
     "one soap of all": "soap l_max=2 n_max=3 atom_gaussian_width=0.6 cutoff=3.5 cutoff_transition_width=0.5 delta=1.0 "
     "covariance_type=dot_product zeta=2 n_sparse=6 n_species=2 species_Z={{6 14}} n_Z=2 Z={{14 6}} add_species=F "
     "central_weight=0.5 normalise=T average=F",
+    "triplets": "distance_Nb order=3 cutoff=3.2 cutoff_transition_width=0.8 covariance_type=ard_se delta=1.0 "
+    "theta_fac=0.5 n_sparse=6 Z={{14 14 14}} add_species=F compact_clusters=T : distance_2b cutoff=4.0 delta=1.0 "
+    "covariance_type=ard_se theta_uniform=1.0 n_sparse=3",
     "distance_Nb": "distance_Nb order=2 cutoff=4.0 cutoff_transition_width=0.8 covariance_type=ard_se delta=1.0 "
     "theta_uniform=1.0 n_sparse=4 Z={{6 14}} add_species=F",
 }  # fmt: skip
@@ -226,6 +232,47 @@ BLIND = (
     "soap l_max=2 n_max=3 atom_sigma=0.5 cutoff=4.0 delta=0.5 covariance_type=dot_product zeta=4 n_sparse=5 Z=14 "
     "add_species=F sparse_method=cur_points"
 )
+
+
+@pytest.mark.parametrize("species", [(14, 14, 14), (6, 14, 32)])
+def test_triplets_of_distances(quippy, tmp_path, species):
+    atoms = [crystal(k, "Si3C2Ge2") for k in range(4)]
+    seen = oracle.triplets(atoms[3], species, 3.3, 0.9)
+    rng = np.random.default_rng(1)
+    some = rng.choice(len(seen.cut_d), 6, replace=False)
+    d = Triplet(species, 3.3, 0.9, (0.9, 1.3, 1.1))
+    term = Term(d, 0.7, seen.x_dk[some], seen.cut_d[some], rng.normal(size=6))
+    potential = GAP({6: 0.5, 14: -1.0, 32: 0.25}, [term])
+    path, *_ = write_quip(potential, None, tmp_path)
+    assert_agree(quippy, path, potential, atoms[:3])
+    again = read_quip(path)
+    assert again.terms[0].descriptor == d
+    perms = oracle.slots(species)
+    for a in atoms:
+        seen = oracle.triplets(a, species, 3.3, 0.9)
+        k_dm = oracle.gaussian(seen.x_dk, term.points_md, d.lengths, perms)
+        slow = oracle.energies(a, seen, k_dm, term.delta, term.cutoff_m, term.weights_m)
+        (ours,) = potential.evaluate(a)
+        lone = np.array([potential.energies[z] for z in a.numbers])
+        np.testing.assert_allclose(ours.energies_n - lone, slow, rtol=0, atol=1e-11 * np.abs(slow).max())
+        kernel = term.kernel()
+        np.testing.assert_allclose(kernel.covariance(seen.x_dk, term.points_md), term.delta**2 * k_dm, rtol=1e-10)
+        found = np.concatenate([kernel.environments(legs).x_ed for legs in Legs.of_atoms(a, 3.3)])
+        assert np.sort(found, axis=None) == pytest.approx(np.sort(seen.x_dk, axis=None), abs=1e-10)
+    with pytest.raises(BadOption, match="read from files, not fitted"):
+        kernel.rows(*[None] * 3)
+    with pytest.raises(BadOption, match="without uncertainties"):
+        kernel.self_covariance(None, 1)
+    with pytest.raises(BadOption, match="three equal or three different"):
+        Triplet((6, 6, 14), 3.0, 0.5, (1.0, 1.0, 1.0))
+
+
+def test_triplets_that_quip_makes_ambiguous(made):
+    text = "distance_Nb order=3 cutoff=3.2 covariance_type=ard_se delta=1.0 theta_uniform=1.0 n_sparse=4 add_species=F"
+    with pytest.raises(BadFile, match="changes with the order of the atoms in QUIP"):
+        lodewell.load(made(f"{text} Z={{{{6 6 14}}}}"))
+    with pytest.raises(BadFile, match="compact_clusters=F"):
+        lodewell.load(made(f"{text} Z={{{{6 6 6}}}} compact_clusters=F"))
 
 
 def test_a_soap_that_takes_all_elements_for_one(quippy, made):
@@ -273,7 +320,7 @@ def changed(path: Path, *changes: tuple[str, str]) -> Path:
 WRONG = {
     "soap_turbo": ((("soap cutoff", "soap_turbo cutoff"),), "descriptor 'soap_turbo'"),
     "general_dimer": ((("distance_2b", "general_dimer"),), "descriptor 'general_dimer'"),
-    "triplets": ((("distance_2b", "distance_Nb order=3"), ("Z1=6 Z2=14", "Z={6 6 6}")), "Nb of order 3.*angle"),
+    "quadruplets": ((("distance_2b", "distance_Nb order=4"), ("Z1=6 Z2=14", "Z={6 6 6 6}")), "Nb of order 4"),
     "compressed": ((("l_max", "R_mix=T l_max"),), "option r_mix=T"),
     "radial basis": ((("l_max", "radial_basis=GTO l_max"),), "option radial_basis=GTO"),
     "unheard of": ((("l_max", "colour=red l_max"),), "option colour=red"),

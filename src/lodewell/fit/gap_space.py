@@ -146,6 +146,7 @@ def _changed(one: Wanted, kind: type, value: float) -> Wanted:
         return replace(one, descriptor=replace(one.descriptor, sigma=value))
     if isinstance(one.descriptor, Angle):
         return replace(one, descriptor=replace(one.descriptor, lengths=(2.0 * value, value**2, value)))
+    assert isinstance(one.descriptor, Distance)
     return replace(one, descriptor=replace(one.descriptor, length=value))
 
 

@@ -24,8 +24,9 @@ from lodewell.interop.curves import chosen_elements, folder
 from lodewell.interop.quip_descriptors import Wording, read_descriptors, size, written
 from lodewell.interop.quip_glue import glue_lines, read_glue
 from lodewell.potentials.base import Potential
-from lodewell.potentials.gap.descriptors import Descriptor, Distance, Soap
+from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance, Soap, Triplet
 from lodewell.potentials.gap.gap import GAP, Term
+from lodewell.potentials.gap.triplets import exchanges
 
 SUFFIX = ".xml"
 _LABEL = "GAP_lodewell"
@@ -95,7 +96,7 @@ def _centres(d: Descriptor) -> set[int]:
 def _species(d: Descriptor) -> set[int]:
     if isinstance(d, Soap):
         return {d.centre, *d.species}
-    return set(d.species) if isinstance(d, Distance) else {d.centre, *d.others}
+    return {d.centre, *d.others} if isinstance(d, Angle) else set(d.species)
 
 
 def _points(term: Term) -> bytes:
@@ -108,6 +109,9 @@ def _points(term: Term) -> bytes:
 def _entry(term: Term, words: str, k: int, points: str, md5: str) -> Iterator[str]:
     d, count = term.descriptor, len(term.weights_m)
     lengths: tuple[float, ...] = ()
+    permutations = (
+        exchanges(d).tolist() if isinstance(d, Triplet) else [list(range(1 if isinstance(d, Soap) else d.size))]
+    )
     if isinstance(d, Soap):
         dimensions, kernel = d.size + 1, f'covariance_type="{_DOT}" zeta="{d.zeta!r}"'
     else:
@@ -115,13 +119,14 @@ def _entry(term: Term, words: str, k: int, points: str, md5: str) -> Iterator[st
         lengths = (d.length,) if isinstance(d, Distance) else d.lengths
     yield (
         f'<gpCoordinates label="{_LABEL}{k}" dimensions="{dimensions}" signal_variance="{term.delta:.17e}" '
-        f'signal_mean="0.0" sparsified="T" n_permutations="1" {kernel} n_sparseX="{count}" '
+        f'signal_mean="0.0" sparsified="T" n_permutations="{len(permutations)}" {kernel} n_sparseX="{count}" '
         f'sparseX_filename="{points}" sparseX_md5sum="{md5}">'
     )
     if lengths:
         yield f"<theta>{' '.join(f'{x:.17e}' for x in lengths)}</theta>"
     yield f"<descriptor>{words}</descriptor>"
-    yield f'<permutation i="1">{" ".join(map(str, range(1, len(lengths) + 1))) or "1"}</permutation>'
+    for i, slots in enumerate(permutations, 1):
+        yield f'<permutation i="{i}">{" ".join(str(slot + 1) for slot in slots)}</permutation>'
     for m, (weight, cutoff) in enumerate(zip(term.weights_m.tolist(), term.cutoff_m.tolist(), strict=True), 1):
         yield f'<sparseX i="{m}" alpha="{weight:.17e}" sparseCutoff="{cutoff:.17e}"/>'
     yield "</gpCoordinates>"
@@ -253,6 +258,9 @@ def _terms(path: Path, entry: Element, words: Wording) -> list[Term]:
     if words.kind == "soap":
         points_md = np.ascontiguousarray(points_md[:, :-1])  # a constant, zero, ends the vector
     descriptors = read_descriptors(words, lengths, zeta)
+    expected = len(exchanges(descriptors[0])) if isinstance(descriptors[0], Triplet) else 1
+    if int(entry.get("n_permutations", "1")) != expected:
+        raise BadFile(f"its {words.kind} has {entry.get('n_permutations')} permutations, not {expected}")
     _check_cutoff(descriptors[0], words.kind, points_md, cutoff_m)
     return [Term(d, delta, points_md, cutoff_m, weights_m) for d in descriptors]
 
@@ -296,6 +304,8 @@ def _check_cutoff(d: Descriptor, kind: str, points_md: Floats, cutoff_m: Floats)
         legs_ml = np.zeros((len(points_md), 1))
     elif isinstance(d, Distance):
         legs_ml = points_md
+    elif isinstance(d, Triplet):
+        legs_ml = points_md[:, :2]
     else:
         difference = np.sqrt(np.maximum(points_md[:, 1], 0.0))
         legs_ml = 0.5 * np.stack([points_md[:, 0] - difference, points_md[:, 0] + difference], axis=1)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ase.data import chemical_symbols
 
 from lodewell.errors import BadFile, BadOption
-from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance, Soap
+from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance, Soap, Triplet
 
 _WORD = re.compile(r"([\w]+)(?:\s*=\s*(\{+[^{}]*\}+|\"[^\"]*\"|'[^']*'|\S+))?")
 
@@ -141,6 +141,8 @@ def read_descriptors(words: Wording, lengths: Sequence[float], zeta: float) -> l
             others = sorted((words.element("z1"), words.element("z2")))
             x, y, z = lengths
             return [Angle(words.element("z_center z"), (others[0], others[1]), cutoff, width, (x, y, z))]
+        if words.kind == "distance_nb" and words.number("order") == 3:
+            return [_triplet(words, cutoff, width, lengths)]
         pair = _pair(words)
         return [Distance((min(pair), max(pair)), cutoff, width, lengths[0])]
     except BadOption as error:
@@ -152,21 +154,32 @@ def size(words: Wording) -> int:
     if words.kind == "soap":
         channels = max(1, len(words.elements("species_z"))) * int(words.number("n_max"))
         return channels * (channels + 1) // 2 * (int(words.number("l_max")) + 1) + 1
-    return 3 if words.kind == "angle_3b" else 1
+    return 3 if words.kind == "angle_3b" or words.number("order", 2) == 3 else 1
 
 
 def _pair(words: Wording) -> tuple[int, int]:
     if words.kind == "distance_2b":
         return words.element("z1"), words.element("z2")
     if (order := words.number("order")) != 2:
-        raise BadFile(
-            f"its distance_Nb of order {order:g} is none of the descriptors that lodewell has; for triplets fit with "
-            "angle_3b instead"
-        )
+        raise BadFile(f"its distance_Nb of order {order:g} is none of the descriptors that lodewell has: 2 and 3 are")
     pair = words.elements("z")
     if len(pair) != 2:
         raise BadFile("its distance_Nb is for any element: lodewell wants Z to name two")
     return pair[0], pair[1]
+
+
+def _triplet(words: Wording, cutoff: float, width: float, lengths: Sequence[float]) -> Triplet:
+    if words.told.get("compact_clusters", "t")[:1].lower() != "t":
+        raise BadFile("its distance_Nb has compact_clusters=F, which lodewell does not have")
+    species = sorted(words.elements("z"))
+    if len(species) != 3:
+        raise BadFile("its distance_Nb is for any element: lodewell wants Z to name three")
+    if len(set(species)) == 2:
+        raise BadFile(
+            f"its distance_Nb of {_names(species)} changes with the order of the atoms in QUIP: no potential can follow"
+        )
+    (a, b, c), (x, y, z) = species, lengths
+    return Triplet((a, b, c), cutoff, width, (x, y, z))
 
 
 def _soaps(words: Wording, cutoff: float, width: float, zeta: float) -> list[Descriptor]:
@@ -202,6 +215,9 @@ def written(d: Descriptor) -> str:
         return f"distance_2b {radii} Z1={d.species[0]} Z2={d.species[1]}"
     if isinstance(d, Angle):
         return f"angle_3b {radii} Z_center={d.centre} Z1={d.others[0]} Z2={d.others[1]}"
+    if isinstance(d, Triplet):
+        z = " ".join(map(str, d.species))
+        return f"distance_Nb {radii} order=3 compact_clusters=T Z={{{z}}}"
     if len(d.species) == 1 and d.centre not in d.species:
         raise BadOption(f"{d.name}: of one other element: QUIP would count the centre among it; add the centre's own")
     species = " ".join(map(str, d.species))
