@@ -18,6 +18,7 @@ import lodewell
 from lodewell.cli import app
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
 from lodewell.interop.quip import read_quip, write_quip
+from lodewell.potentials.check import check_potential
 from lodewell.potentials.gap.descriptors import Angle, Distance, Soap, Triplet
 from lodewell.potentials.gap.gap import GAP, Term
 from lodewell.potentials.gap.legs import Legs
@@ -259,6 +260,7 @@ def test_triplets_of_distances(quippy, tmp_path, species):
         np.testing.assert_allclose(kernel.covariance(seen.x_dk, term.points_md), term.delta**2 * k_dm, rtol=1e-10)
         found = np.concatenate([kernel.environments(legs).x_ed for legs in Legs.of_atoms(a, 3.3)])
         assert np.sort(found, axis=None) == pytest.approx(np.sort(seen.x_dk, axis=None), abs=1e-10)
+    assert check_potential(potential) == []
     with pytest.raises(BadOption, match="read from files, not fitted"):
         kernel.rows(*[None] * 3)
     with pytest.raises(BadOption, match="without uncertainties"):

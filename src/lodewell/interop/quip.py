@@ -109,10 +109,9 @@ def _points(term: Term) -> bytes:
 def _entry(term: Term, words: str, k: int, points: str, md5: str) -> Iterator[str]:
     d, count = term.descriptor, len(term.weights_m)
     lengths: tuple[float, ...] = ()
-    permutations = (
-        exchanges(d).tolist() if isinstance(d, Triplet) else [list(range(1 if isinstance(d, Soap) else d.size))]
-    )
+    permutations = exchanges(d).tolist() if isinstance(d, Triplet) else [list(range(d.size))]
     if isinstance(d, Soap):
+        permutations = [[0]]  # whatever the size
         dimensions, kernel = d.size + 1, f'covariance_type="{_DOT}" zeta="{d.zeta!r}"'
     else:
         dimensions, kernel = d.size, f'covariance_type="{_GAUSSIAN}"'
