@@ -53,7 +53,7 @@ def test_other_pair_potentials_have_no_error(tmp_path):
 def test_refusals(table, tmp_path):
     with pytest.raises(UnsupportedElement, match="no curve for Au"):
         lodewell.export(table, to="csv", elements="Li,Au", out=tmp_path)
-    with pytest.raises(BadOption, match="choose one of lammps, gulp, csv"):
+    with pytest.raises(BadOption, match="choose one of lammps, quip, gulp, csv"):
         lodewell.export(table, to="vasp", out=tmp_path)
     with pytest.raises(BadFile, match="no potential"):
         lodewell.export("no-such-table", to="csv", out=tmp_path)

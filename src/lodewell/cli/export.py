@@ -13,6 +13,7 @@ class Format(StrEnum):
     """Formats of `lodewell.export`."""
 
     lammps = "lammps"
+    quip = "quip"
     gulp = "gulp"
     csv = "csv"
     lodewell = "lodewell"
@@ -20,7 +21,10 @@ class Format(StrEnum):
 
 def command(
     potential: Annotated[
-        str, typer.Argument(metavar="POTENTIAL", help="Shipped name, .lodewell file, .uf3 or .meam.spline of LAMMPS.")
+        str,
+        typer.Argument(
+            metavar="POTENTIAL", help="Shipped name, .lodewell file, .uf3 or .meam.spline of LAMMPS, .xml of QUIP."
+        ),
     ],
     to: Annotated[Format, typer.Option("--to", help="Code to write for.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder; made if it is not there.")],
@@ -39,7 +43,7 @@ def command(
         typer.Option("--points", min=100, help="Points of each table for LAMMPS.", show_default="50,000"),
     ] = None,
 ) -> None:
-    """Write a potential for LAMMPS (pair_style table, uf3, meam/spline), GULP (spline library), as CSV or .lodewell."""
+    """Write a potential for LAMMPS (table, uf3, meam/spline, quip), GULP (spline library), as CSV or .lodewell."""
     from lodewell.interop.export import export
     from lodewell.potentials.statistical import Statistical
     from lodewell.potentials.store import load
@@ -55,10 +59,10 @@ def command(
         print(f"  {path}")
     if len(written) > 6:
         print(f"  … and {len(written) - 6} more")
-    if to is Format.lammps:
+    if to in (Format.lammps, Format.quip):
         print(f"In LAMMPS: units metal, then   variable lodewell index {out}   and   include {written[-1]}")
         lone = {z: e for z, e in getattr(model, "energies", {}).items() if e}
-        if lone:
+        if lone and model.kind != "gap":
             print("note: LAMMPS leaves out the energies of lone atoms: only its total energies differ, by their sum")
     if isinstance(model, Statistical) and (model.variant_p >= 0).any() and variant is None:
         print("note: lodewell itself uses the curves of a crystal's own anion class; choose them with --variant")

@@ -146,6 +146,7 @@ def _changed(one: Wanted, kind: type, value: float) -> Wanted:
         return replace(one, descriptor=replace(one.descriptor, sigma=value))
     if isinstance(one.descriptor, Angle):
         return replace(one, descriptor=replace(one.descriptor, lengths=(value,) * 3))
+    assert isinstance(one.descriptor, Distance)
     return replace(one, descriptor=replace(one.descriptor, length=value))
 
 

@@ -11,7 +11,7 @@ from lodewell.potentials.base import Potential
 from lodewell.potentials.store import load
 from lodewell.potentials.uf import UF
 
-FORMATS = ("lammps", "gulp", "csv", "lodewell")
+FORMATS = ("lammps", "quip", "gulp", "csv", "lodewell")
 
 
 def export(
@@ -26,9 +26,11 @@ def export(
     """Write a potential for another code; return the files.
 
     Args:
-        potential: a shipped name, a file, also one of LAMMPS (.uf3, .meam.spline), or the potential itself.
-        to: "lammps" (`pair_style uf3` and `meam/spline` of these families, `table` of sums over pairs), "gulp"
-            (`spline` library) and "csv" of sums over pairs, or "lodewell" (a .lodewell file).
+        potential: a shipped name, a file, also one of LAMMPS (.uf3, .meam.spline) or QUIP (.xml), or the potential
+            itself.
+        to: "lammps" (`pair_style uf3`, `meam/spline` and `quip` of these families, `table` of sums over pairs), "quip"
+            (XML of a Gaussian approximation potential), "gulp" (`spline` library) and "csv" of sums over pairs, or
+            "lodewell" (a .lodewell file).
         elements: such as "Li,P,O" or ["Li", "P", "O"]; None is all that it knows.
         out: folder, made if it is not there.
         variant: an anion class such as "oxide": its own curves where the table has them. Other codes cannot choose
@@ -38,24 +40,14 @@ def export(
 
     Raises:
         UnsupportedElement: for an element without a curve, with the nearest alternative.
-        BadOption: for an unknown format, or a potential that is no sum over pairs.
+        BadOption: for an unknown format, or one that does not hold such a potential.
         BadFile: when there is no such potential, or the folder cannot be written.
     """
     model = potential if isinstance(potential, Potential) else load(potential)
-    if to == "lammps" and model.kind == "meam":
-        from lodewell.interop.lammps_meam import write_meam_spline
-        from lodewell.potentials.meam import MEAM
-
-        assert isinstance(model, MEAM)
-        return write_meam_spline(model, elements, out)
-    if to == "lammps" and isinstance(model, UF) and (points is None or model.triples or model.embeddings):
-        from lodewell.interop.lammps_uf3 import write_uf3
-
-        return write_uf3(model, elements, out)
     if to == "lammps":
-        from lodewell.interop.lammps import POINTS, write_tables
-
-        return write_tables(model, elements, out, variant=variant, points=points or POINTS)
+        return _to_lammps(model, elements, out, variant, points)
+    if to == "quip":
+        return _to_quip(model, elements, out)
     if to == "gulp":
         from lodewell.interop.gulp import write_library
 
@@ -70,3 +62,32 @@ def export(
         source = Path(potential).name if isinstance(potential, (str, Path)) else model.kind
         return [model.save(folder(out) / source.split(".")[0], source=source)]
     raise BadOption(f"there is no format '{to}': choose one of {', '.join(FORMATS)}")
+
+
+def _to_lammps(
+    model: Potential, elements: str | Sequence[str] | None, out: str | Path, variant: str | None, points: int | None
+) -> list[Path]:
+    if model.kind == "gap":
+        return _to_quip(model, elements, out)
+    if model.kind == "meam":
+        from lodewell.interop.lammps_meam import write_meam_spline
+        from lodewell.potentials.meam import MEAM
+
+        assert isinstance(model, MEAM)
+        return write_meam_spline(model, elements, out)
+    if isinstance(model, UF) and (points is None or model.triples or model.embeddings):
+        from lodewell.interop.lammps_uf3 import write_uf3
+
+        return write_uf3(model, elements, out)
+    from lodewell.interop.lammps import POINTS, write_tables
+
+    return write_tables(model, elements, out, variant=variant, points=points or POINTS)
+
+
+def _to_quip(model: Potential, elements: str | Sequence[str] | None, out: str | Path) -> list[Path]:
+    from lodewell.interop.quip import write_quip
+    from lodewell.potentials.gap.gap import GAP
+
+    if not isinstance(model, GAP):
+        raise BadOption(f"QUIP's files hold Gaussian approximation potentials, not the kind '{model.kind}'")
+    return write_quip(model, elements, out)

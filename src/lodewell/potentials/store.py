@@ -39,6 +39,7 @@ _FAMILIES = {
 _FOREIGN = {
     ".uf3": "lodewell.interop.lammps_uf3:read_uf3",
     ".meam.spline": "lodewell.interop.lammps_meam:read_meam_spline",
+    ".xml": "lodewell.interop.quip:read_quip",
 }
 
 
@@ -99,7 +100,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
 def load(name: str | Path) -> Potential:
     """Load a potential from a file, or one that is shipped by its name (`lodewell.shipped()` lists them).
 
-    Files of LAMMPS (.uf3, .meam.spline) are read as well.
+    Files of LAMMPS (.uf3, .meam.spline) and of QUIP (.xml) are read as well.
 
     Raises:
         BadFile: when there is no such file or name, or the file is damaged or too new.

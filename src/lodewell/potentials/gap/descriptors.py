@@ -122,7 +122,37 @@ class Angle:
         return "angle " + "-".join(chemical_symbols[z] for z in (self.others[0], self.centre, self.others[1]))
 
 
-Descriptor: TypeAlias = Soap | Distance | Angle
+@dataclass(frozen=True)
+class Triplet:
+    """Three atoms by the distances r_ij, r_ik, r_jk, around each of them that has the other two within the cutoff.
+
+    Kernel δ² f f' Σ_P g(Pq, q') / √(Σ_P g(Pq, q) Σ_P g(Pq', q')), g = exp(-Σ_d (q_d - q'_d)² / 2 θ²), P the exchanges
+    of equal atoms, f the product of the cosine cutoffs of r_ij and r_ik. Such terms are read from files, not fitted.
+
+    species: three equal or three different atomic numbers, in rising order. cutoff, width: in Å. lengths: θ of r_ij,
+    r_ik, r_jk in Å; with equal atoms their mean counts.
+    """
+
+    species: tuple[int, int, int]
+    cutoff: float
+    width: float
+    lengths: tuple[float, float, float]
+    kind: ClassVar[str] = "triplet"
+    size: ClassVar[int] = 3
+
+    def __post_init__(self) -> None:
+        _check_radii(self, self.cutoff, self.width)
+        _check_lengths(self, self.lengths)
+        if len(set(self.species)) == 2 or list(self.species) != sorted(self.species):
+            raise BadOption(f"{self.name}: three equal or three different elements, in rising order")
+
+    @property
+    def name(self) -> str:
+        """Such as "triplet Si-Si-Si"."""
+        return "triplet " + "-".join(chemical_symbols[z] for z in self.species)
+
+
+Descriptor: TypeAlias = Soap | Distance | Angle | Triplet
 
 
 def _check_radii(descriptor: Descriptor, cutoff: float, width: float) -> None:

@@ -19,17 +19,23 @@ from lodewell.crystals.batch import Batch, Floats
 from lodewell.crystals.neighbours import Neighbours
 from lodewell.errors import BadOption
 from lodewell.potentials.base import Potential, Uncertainty
-from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance, Soap
+from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance, Soap, Triplet
 from lodewell.potentials.gap.kernel import Kernel
 from lodewell.potentials.gap.legs import Legs
 from lodewell.potentials.gap.soap import SoapKernel
 from lodewell.potentials.gap.squared_exponential import AngleKernel, DistanceKernel
+from lodewell.potentials.gap.triplets import TripletKernel
 
 if TYPE_CHECKING:
     from lodewell.potentials.gap.knowledge import Knowledge
 
-_KERNELS: dict[str, type[Kernel]] = {"soap": SoapKernel, "distance": DistanceKernel, "angle": AngleKernel}
-_DESCRIPTORS: dict[str, Any] = {"soap": Soap, "distance": Distance, "angle": Angle}
+_KERNELS: dict[str, type[Kernel]] = {
+    "soap": SoapKernel,
+    "distance": DistanceKernel,
+    "angle": AngleKernel,
+    "triplet": TripletKernel,
+}
+_DESCRIPTORS: dict[str, Any] = {"soap": Soap, "distance": Distance, "angle": Angle, "triplet": Triplet}
 
 
 @dataclass(frozen=True, eq=False)
