@@ -20,6 +20,7 @@ from lodewell.crystals.chemistry import ANION_CLASSES, anion_class_b
 from lodewell.errors import BadOption, UnsupportedElement
 from lodewell.potentials.base import Potential
 from lodewell.potentials.pair import pair_name, pair_species
+from lodewell.potentials.sum import Sum
 from lodewell.potentials.table import CurvePotential, Curves
 
 BIN = 0.05  # Å, width of a histogram bin and of a table interval
@@ -268,5 +269,6 @@ def as_statistical(potential: Potential) -> Statistical | None:
     """Return the statistical table inside a potential: itself, or the one term of a sum; None if there is none."""
     if isinstance(potential, Statistical):
         return potential
-    found = [t for _, t in getattr(potential, "terms", []) if isinstance(t, Statistical)]
+    terms = potential.terms if isinstance(potential, Sum) else []
+    found = [t for _, t in terms if isinstance(t, Statistical)]
     return found[0] if len(found) == 1 else None
