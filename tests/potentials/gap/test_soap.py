@@ -69,7 +69,9 @@ def test_vectors_are_those_of_quippy(name):
     for seed in range(3):
         atoms = random_crystal(s.species, np.random.default_rng(seed))
         atoms.numbers[0] = s.centre
-        assert vectors(s, atoms)[0] == pytest.approx(descriptors.Descriptor(text).calc(atoms)["data"][:, :-1], abs=1e-10)
+        assert vectors(s, atoms)[0] == pytest.approx(
+            descriptors.Descriptor(text).calc(atoms)["data"][:, :-1], abs=1e-10
+        )
 
 
 @settings(max_examples=20, deadline=None)
@@ -124,7 +126,9 @@ def mean_density(soap: Soap, atoms: Atoms) -> np.ndarray:
     vector_kc = np.concatenate([vector_kc, np.zeros((len(atoms), 3))])
     r = np.linalg.norm(vector_kc, axis=1)
     unit = vector_kc / np.where(r > 0, r, 1.0)[:, None]
-    weight = np.concatenate([oracle.cosine(r[: len(centres)], soap.cutoff, soap.width), np.full(len(atoms), soap.central_weight)])
+    weight = np.concatenate(
+        [oracle.cosine(r[: len(centres)], soap.cutoff, soap.width), np.full(len(atoms), soap.central_weight)]
+    )
     cosines = np.clip(unit @ unit.T, -1.0, 1.0)
     parts = []
     for order in range(soap.l_max + 1):
