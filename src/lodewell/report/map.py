@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lodewell.crystals.batch import Floats
+from lodewell.report.labels import place_labels
 from lodewell.report.style import COLOURS, GREY, INK, PALE, figure, save
 
 if TYPE_CHECKING:
@@ -32,17 +33,18 @@ def draw_map(found: CrystalMap, path: str | Path) -> Path:
     words = [value for value in values if isinstance(value, str)]
     with figure(8.4, 6.2) as drawn:
         axes = drawn.add_subplot()
+        name_axes(axes, found.shares)
+        axes.set_title(_title(found))
+        if found.points is not None:
+            scatter_points(axes, found.points)
         if len(numbers) >= len(words):
             array = np.array([value if isinstance(value, float) else np.nan for value in values])
             scatter_numbers(drawn, axes, xy, array, _label(found, array))
         else:
             scatter_kinds(axes, xy, [str(value) if value is not None else "unknown" for value in values])
-        if found.points is not None:
-            scatter_points(axes, found.points)
         if len(rows) <= _FEW and found.by == "crystals":
-            _name(drawn, axes, xy, [row.formula or "" for row in rows])
-        name_axes(axes, found.shares)
-        axes.set_title(_title(found))
+            names = [row.formula or "" for row in rows]
+            place_labels(axes, [(x, y) for x, y in xy.tolist()], names, [GREY] * len(rows), size=7.0)
         axes.set_title(_how(found), loc="right", fontsize=7.5, fontweight="normal", color=GREY)
         return save(drawn, path)
 
@@ -84,7 +86,7 @@ def size_of(count: int) -> float:
 
 
 def scatter_numbers(drawn: Any, axes: Any, xy: Floats, values: Floats, label: str) -> None:
-    """Draw points coloured by numbers, the highest below; those without a number in grey."""
+    """Draw points coloured by numbers, dark and on top where they are low; those without a number in grey."""
     known = np.isfinite(values)
     look: dict[str, Any] = {"s": size_of(len(xy)), "linewidths": 0, "rasterized": len(xy) > _MANY}
     axes.scatter(*xy[~known].T, color=PALE, zorder=1, **look)
@@ -92,13 +94,21 @@ def scatter_numbers(drawn: Any, axes: Any, xy: Floats, values: Floats, label: st
     beyond = (values[known].min() < low - 0.25 * (high - low), values[known].max() > high + 0.25 * (high - low))
     low, high = low if beyond[0] else values[known].min(), high if beyond[1] else values[known].max()
     order = np.argsort(-values[known], kind="stable")
-    shade = axes.scatter(*xy[known][order].T, c=values[known][order], cmap="viridis_r", vmin=low, vmax=high, zorder=2,
+    shade = axes.scatter(*xy[known][order].T, c=values[known][order], cmap=shades(), vmin=low, vmax=high, zorder=2,
                          alpha=0.9, **look)  # fmt: skip
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[beyond]
     bar = drawn.colorbar(shade, ax=axes, pad=0.02, fraction=0.046, extend=extend)
     bar.outline.set_visible(False)
     bar.solids.set_alpha(1.0)
     bar.set_label(label)
+
+
+def shades() -> Any:
+    """Return colours from dark blue to yellow, without the yellow that white swallows."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps["viridis"](np.linspace(0.0, 0.94, 256)))
 
 
 def scatter_kinds(axes: Any, xy: Floats, kinds: Sequence[str]) -> None:
@@ -108,38 +118,21 @@ def scatter_kinds(axes: Any, xy: Floats, kinds: Sequence[str]) -> None:
     shown = told if len(told) <= len(KINDS) else told[: len(KINDS) - 1]
     rest = np.array([kind not in shown for kind in kinds])
     look: dict[str, Any] = {"s": size_of(len(xy)), "linewidths": 0, "rasterized": len(xy) > _MANY}
+    for k, kind in enumerate(shown):
+        mine = np.array([other == kind for other in kinds])
+        axes.scatter(*xy[mine].T, color=KINDS[k], alpha=0.85, zorder=2 + k, label=f"{kind} ({count[kind]:,})", **look)
     if rest.any():
         several = len({kind for kind, r in zip(kinds, rest, strict=True) if r})
         label = f"{several} others ({rest.sum():,})" if several > 1 else f"unknown ({rest.sum():,})"
         axes.scatter(*xy[rest].T, color=PALE, zorder=1, label=label, **look)
-    for k, kind in enumerate(shown):
-        mine = np.array([other == kind for other in kinds])
-        axes.scatter(*xy[mine].T, color=KINDS[k], alpha=0.85, zorder=2 + k, label=f"{kind} ({count[kind]:,})", **look)
-    handles, labels = axes.get_legend_handles_labels()
-    if rest.any():
-        handles, labels = [*handles[1:], handles[0]], [*labels[1:], labels[0]]
-    legend = axes.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.0, 1.0), handletextpad=0.2)
+    legend = axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handletextpad=0.2)
     for handle in legend.legend_handles:
         handle.set_sizes([28.0])
         handle.set_alpha(1.0)
 
 
-def scatter_points(axes: Any, xy: Floats, label: str = "sparse points") -> None:
+def scatter_points(axes: Any, xy: Floats) -> None:
     """Draw sparse points as rings on top of everything."""
     axes.scatter(*xy.T, s=1.6 * size_of(4 * len(xy)), facecolors="none", edgecolors=INK, linewidths=0.6, zorder=30,
-                 label=f"{label} ({len(xy):,})")  # fmt: skip
-    if axes.get_legend() is None:
-        axes.legend(loc="best")
-
-
-def _name(drawn: Any, axes: Any, xy: Floats, names: Sequence[str]) -> None:
-    """Write formulas beside the points, where there is room."""
-    taken: list[Any] = []
-    drawn.canvas.draw()
-    for (x, y), name in zip(xy, names, strict=True):
-        text = axes.annotate(name, (x, y), xytext=(5, 3), textcoords="offset points", fontsize=6.5, color=GREY)
-        box = text.get_window_extent()
-        if any(box.overlaps(other) for other in taken):
-            text.remove()
-        else:
-            taken.append(box)
+                 label=f"sparse points ({len(xy):,})")  # fmt: skip
+    axes.legend(loc="best")
