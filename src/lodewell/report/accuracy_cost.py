@@ -18,8 +18,8 @@ _COLOURS = {
     "lennard-jones": GREEN, "buckingham": GREEN, "zbl": GREEN, "ase": ORANGE, "gap": INK,
 }  # fmt: skip
 _FAMILIES = {
-    BLUE: "two- and three-body splines", VERMILION: "spline MEAM", INK: "Gaussian approximation", GREEN: "pair potential", PURPLE: "sum",
-    ORANGE: "other codes, through ASE", SKY: "other",
+    BLUE: "two- and three-body splines", VERMILION: "spline MEAM", INK: "Gaussian approximation",
+    GREEN: "pair potential", PURPLE: "sum", ORANGE: "other codes, through ASE", SKY: "other",
 }  # fmt: skip
 _PANELS: tuple[tuple[Metric, str, float], ...] = (
     ("force", "force error, MAE of a component (eV/Å)", 1.0),
