@@ -19,6 +19,7 @@ from lodewell import (
 )
 from lodewell.interop.ase import FromCalculator
 from tests.conftest import made_up_crystals, mined
+from tests.potentials.gap.made_up_gap import made_up_gap
 from tests.potentials.made_up_meam import made_up_meam
 from tests.potentials.made_up_uf import embedded_uf, made_up_uf
 
@@ -66,6 +67,8 @@ potentials = {
     "UF with an embedding": embedded_uf("O", "Ti"),
     "MEAM": made_up_meam("Si"),
     "MEAM of two elements, uneven knots": made_up_meam("O", "Ti", even=False),
+    "GAP": made_up_gap("Si"),
+    "GAP of two elements over a wall": made_up_gap("O", "Ti", baseline=True),
     "sum of pairs": lj + 0.5 * ZBL(),
     "difference of a table and a pair": table - 0.1 * Morse({"Li-O": (1.0, 1.5, 2.0)}, cutoff=4.0),
     "full list": Morse({"Cu-Cu": (0.3429, 1.3588, 2.866)}, cutoff=5.0) + through_ase(ZBL()),

@@ -42,6 +42,9 @@ _HOME = {
     "Report": "lodewell.judge.findings",
     "test": "lodewell.judge.test",
     "Errors": "lodewell.judge.test",
+    "map_crystals": "lodewell.judge.map",
+    "CrystalMap": "lodewell.judge.map",
+    "MapOptions": "lodewell.judge.map_options",
     "export": "lodewell.interop.export",
     "show": "lodewell.report.curves",
     "shipped": "lodewell.potentials.store",
@@ -84,6 +87,9 @@ if TYPE_CHECKING:
     from lodewell.judge.compare import Published as Published
     from lodewell.judge.compare import compare as compare
     from lodewell.judge.findings import Report as Report
+    from lodewell.judge.map import CrystalMap as CrystalMap
+    from lodewell.judge.map import map_crystals as map_crystals
+    from lodewell.judge.map_options import MapOptions as MapOptions
     from lodewell.judge.score import Scored as Scored
     from lodewell.judge.score import score as score
     from lodewell.judge.test import Errors as Errors

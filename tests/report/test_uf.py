@@ -17,7 +17,8 @@ from lodewell.errors import BadOption, UnsupportedElement
 from lodewell.fit.distances import WIDTH
 from lodewell.report.coverage import covered
 from lodewell.report.pairs import description
-from lodewell.report.uf import _angles, _legs, _seen, _third
+from lodewell.report.three_body import draw_angles, third
+from lodewell.report.uf import three_body
 
 
 def words(path) -> str:
@@ -86,11 +87,11 @@ def test_the_slices_are_the_function_where_the_data_are(silicon):
     from matplotlib.figure import Figure
 
     drawn = Figure()
-    _angles(drawn, drawn.add_gridspec(1, 1)[0], silicon, (14, 14, 14))
+    draw_angles(drawn, drawn.add_gridspec(1, 1)[0], three_body(silicon, (14, 14, 14)))
     (axes,) = drawn.axes
     solid = [line for line in axes.lines if line.get_label().startswith("r =")]
     assert len(solid) >= 3
-    for line, (leg, other) in zip(solid, _legs(silicon, (14, 14, 14)), strict=True):
+    for line, (leg, other) in zip(solid, three_body(silicon, (14, 14, 14)).legs, strict=True):
         assert leg == other
         assert line.get_label() == f"r = {leg:.2f} Å"
         angle, value = line.get_data()
@@ -103,12 +104,13 @@ def test_the_slices_are_the_function_where_the_data_are(silicon):
 
 
 def test_third_sides_and_what_is_seen():
-    assert _third(np.array(3.0), np.array(4.0), np.array(90.0)) == pytest.approx(5.0)
-    assert _third(np.array(2.0), np.array(3.0), np.array([0.0, 180.0])) == pytest.approx([1.0, 5.0])
+    assert third(np.array(3.0), np.array(4.0), np.array(90.0)) == pytest.approx(5.0)
+    assert third(np.array(2.0), np.array(3.0), np.array([0.0, 180.0])) == pytest.approx([1.0, 5.0])
     potential = counted(made_up_uf("O", "Ti"), hole=(2.9, 3.3))
     side = np.array([1.5, 2.0, 3.1, 3.5])
-    assert _seen(potential, (8, 8, 22), np.array(2.0), np.array(2.1), side).tolist() == [False, True, False, True]
-    assert not _seen(potential, (8, 8, 22), np.array(1.5), np.array(2.1), side).any()
+    triple = three_body(potential, (8, 8, 22))
+    assert triple.seen(np.array(2.0), np.array(2.1), side).tolist() == [False, True, False, True]
+    assert not triple.seen(np.array(1.5), np.array(2.1), side).any()
 
 
 def test_every_spline_of_several_elements_is_drawn(tmp_path):

@@ -18,7 +18,9 @@ from typer.core import TyperGroup
 
 from lodewell.errors import LodewellError
 
-COMMANDS: tuple[str, ...] = ("check", "compare", "derive", "export", "fit", "list", "relax", "score", "show", "test")
+COMMANDS: tuple[str, ...] = (
+    "check", "compare", "derive", "export", "fit", "list", "map", "relax", "score", "show", "test",
+)  # fmt: skip
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130

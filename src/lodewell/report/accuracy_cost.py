@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 _COLOURS = {
     "uf": BLUE, "meam": VERMILION, "sum": PURPLE, "table": GREEN, "statistical": GREEN, "morse": GREEN,
-    "lennard-jones": GREEN, "buckingham": GREEN, "zbl": GREEN, "ase": ORANGE,
+    "lennard-jones": GREEN, "buckingham": GREEN, "zbl": GREEN, "ase": ORANGE, "gap": INK,
 }  # fmt: skip
 _FAMILIES = {
-    BLUE: "two- and three-body splines", VERMILION: "spline MEAM", GREEN: "pair potential", PURPLE: "sum",
-    ORANGE: "other codes, through ASE", SKY: "other",
+    BLUE: "two- and three-body splines", VERMILION: "spline MEAM", INK: "Gaussian approximation",
+    GREEN: "pair potential", PURPLE: "sum", ORANGE: "other codes, through ASE", SKY: "other",
 }  # fmt: skip
 _PANELS: tuple[tuple[Metric, str, float], ...] = (
     ("force", "force error, MAE of a component (eV/Å)", 1.0),

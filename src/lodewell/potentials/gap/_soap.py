@@ -188,7 +188,8 @@ def soap_vectors(
             start_k[i - begin], start_k[i - begin + 1], r_p, j_p, vector_pc, types, cutoff, pair_m, first_s, u, r_m
         )
         harmonics(u, (used + 3) // 4 * 4, factor, legendre, powers, ylm, False)
-        _density(types[i], used, first_s, r_m, cutoff, width, poly, step, core, h_mx, dh_mx, ylm[0], c[k])
+        own = types[i] if species > 1 else 0  # with one density the centre is in it whatever its element
+        _density(own, used, first_s, r_m, cutoff, width, poly, step, core, h_mx, dh_mx, ylm[0], c[k])
         norm[k] = _spectrum(c[k], top, products, p[k])
     return p, norm, c
 

@@ -17,7 +17,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from lodewell.crystals.batch import Batch, Floats
 from lodewell.crystals.neighbours import Neighbours
-from lodewell.errors import BadOption
+from lodewell.errors import BadFile, BadOption
 from lodewell.potentials.base import Potential, Uncertainty
 from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance, Soap, Triplet
 from lodewell.potentials.gap.kernel import Kernel
@@ -207,6 +207,8 @@ class GAP(Potential):
         for k, entry in enumerate(meta["terms"]):
             fields = {n: tuple(v) if isinstance(v, list) else v for n, v in entry["descriptor"].items()}
             own = part(f"{k}.")
+            if entry["kind"] not in _DESCRIPTORS:
+                raise BadFile(f"it has a term of the unknown kind '{entry['kind']}': upgrade lodewell")
             descriptor: Any = _DESCRIPTORS[entry["kind"]](**fields)
             terms.append(Term(descriptor, entry["delta"], own["points"], own["cutoffs"], own["weights"]))
         baseline = None

@@ -62,7 +62,7 @@ class Knowledge:
         inverse = solve_triangular(r, np.eye(len(r)), check_finite=False)
         values, vectors = np.linalg.eigh(np.eye(len(r)) - inverse @ inverse.T)
         white = vectors * np.sqrt(np.clip(values, 0.0, None))
-        out = np.empty_like(white)
+        out: Floats = np.empty_like(white)
         for root, m in zip(self.design.roots, self.design.slices(), strict=True):
             out[m] = solve_triangular(root, white[m], check_finite=False)
         return np.asarray(out)

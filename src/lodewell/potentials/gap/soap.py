@@ -134,3 +134,10 @@ def average(soap: Soap, legs: Iterable[Legs]) -> Floats:
         _, _, c = soap_vectors(np.arange(block.begin, block.end), *kernel._geometry(block))
         total, count = total + c.sum(axis=0), count + len(c)
     return np.asarray(spectrum(total / count, soap.l_max))
+
+
+def spectra(soap: Soap, legs: Iterable[Legs]) -> Floats:
+    """Return the normalised power spectra of all atoms of a crystal, whatever their elements, (N, D)."""
+    kernel = SoapKernel(soap, 1.0, np.zeros((0, soap.size)), np.zeros(0))
+    found = [soap_vectors(np.arange(b.begin, b.end), *kernel._geometry(b))[0] for b in legs]
+    return np.concatenate([np.zeros((0, soap.size)), *found])

@@ -1,0 +1,108 @@
+"""`lodewell map`: crystals as points in a plane, alike ones near each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lodewell.cli.fields import takes
+from lodewell.cli.options import AsJson, CrystalPaths
+from lodewell.judge.map_options import MapOptions
+
+if TYPE_CHECKING:
+    from lodewell.judge.map import CrystalMap
+    from lodewell.judge.map_rows import Mapped
+
+
+@takes(MapOptions)
+def command(
+    paths: CrystalPaths,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="PNG, SVG or PDF.", show_default="map.png, none with --json"),
+    ] = None,
+    potential: Annotated[
+        str | None,
+        typer.Option(
+            "--potential", "-p", metavar="GAP.lodewell", show_default=False,
+            help="A GAP: its SOAP describes the atoms, and its sparse points are drawn on top.",
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--table", metavar="FILE.csv", help="Write every row to a CSV file.", show_default=False),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Rows of the printed table; 0 shows all.")] = 10,
+    as_json: AsJson = False,
+    options: MapOptions = MapOptions(),  # noqa: B008 frozen
+) -> None:  # fmt: skip
+    """Draw a map of crystals or of their atoms: SOAP vectors, laid out so that alike ones are near each other."""
+    import json
+
+    from lodewell.cli.progress import progress
+    from lodewell.judge.map import map_crystals
+
+    with progress("reading crystals") as bar:
+        found = map_crystals(paths, options, potential=potential, progress=bar.describe)
+    drawn = None if as_json and out is None else found.figure(out or Path("map.png"))
+    if table is not None:
+        _write_csv(found, table)
+    if as_json:
+        print(json.dumps(found.json(), ensure_ascii=False, indent=1))
+    else:
+        _show(found, limit, [path for path in (drawn, table) if path is not None])
+
+
+def _write_csv(found: CrystalMap, out: Path) -> None:
+    import csv
+
+    from lodewell.files import atomic_path
+
+    rows = [row.row() for row in found.rows]
+    with atomic_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _show(found: CrystalMap, limit: int, written: list[Path]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from lodewell.cli.tables import console, places
+
+    screen, good = console(), found.mapped
+    screen.print(found.sentence)
+    name_of = dict(zip(map(id, found.rows), places(found.rows), strict=True))
+    shown = good[:limit] if limit else good
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    value = found.colour + (f" ({found.unit})" if found.unit else "")
+    for name in ("crystal", "atom", "formula", "x", "y", value):
+        if name != "atom" or found.by == "atoms":
+            table.add_column(name, justify="right" if name in ("atom", "x", "y", value) else "left", overflow="fold")
+    for row in shown:
+        cells = [escape(name_of[id(row)]), _atom(row), row.formula or "", f"{row.x:.3f}", f"{row.y:.3f}", _value(row)]
+        table.add_row(*(cell for k, cell in enumerate(cells) if k != 1 or found.by == "atoms"))
+    screen.print()
+    screen.print(table)
+    if len(shown) < len(good):
+        screen.print(f"… and {len(good) - len(shown):,} more (--limit 0 shows all, --table writes a file)")
+    bad = [row for row in found.rows if row.x is None]
+    for row in bad[:8]:
+        screen.print(f"[red]{row.status}:[/] {escape(name_of[id(row)])}: {escape(row.message)}")
+    if len(bad) > 8:
+        screen.print(f"… and {len(bad) - 8:,} more refused ({len(bad):,} in all; --json or --table tells each)")
+    for path in written:
+        screen.print(f"written: {path}")
+
+
+def _atom(row: Mapped) -> str:
+    return "" if row.atom is None else f"{row.element}{row.atom + 1}"
+
+
+def _value(row: Mapped) -> str:
+    if row.value is None:
+        return "–"
+    return row.value if isinstance(row.value, str) else f"{row.value:.4g}".replace("-", "−")
