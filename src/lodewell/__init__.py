@@ -31,6 +31,7 @@ _HOME = {
     "Statistical": "lodewell.potentials.statistical",
     "UF": "lodewell.potentials.uf",
     "MEAM": "lodewell.potentials.meam",
+    "GAP": "lodewell.potentials.gap.gap",
     "load": "lodewell.potentials.store",
     "score": "lodewell.judge.score",
     "Scored": "lodewell.judge.score",
@@ -60,6 +61,8 @@ _HOME = {
     "UFOptions": "lodewell.fit.uf_options",
     "fit_meam": "lodewell.fit.meam",
     "MEAMOptions": "lodewell.fit.meam_options",
+    "fit_gap": "lodewell.fit.gap",
+    "GAPOptions": "lodewell.fit.gap_options",
 }
 
 # Verbs are folders whose package can be called; see lodewell/_verb.py.
@@ -76,6 +79,8 @@ if TYPE_CHECKING:
     from lodewell.derive.options import DeriveOptions as DeriveOptions
     from lodewell.derive.pipeline import derive as derive
     from lodewell.fit.data import LabelledSource as LabelledSource
+    from lodewell.fit.gap import fit_gap as fit_gap
+    from lodewell.fit.gap_options import GAPOptions as GAPOptions
     from lodewell.fit.meam import fit_meam as fit_meam
     from lodewell.fit.meam_options import MEAMOptions as MEAMOptions
     from lodewell.fit.uf import fit_uf as fit_uf
@@ -97,6 +102,7 @@ if TYPE_CHECKING:
     from lodewell.potentials.base import Potential as Potential
     from lodewell.potentials.base import Result as Result
     from lodewell.potentials.check import check_potential as check_potential
+    from lodewell.potentials.gap.gap import GAP as GAP
     from lodewell.potentials.meam import MEAM as MEAM
     from lodewell.potentials.pair import ZBL as ZBL
     from lodewell.potentials.pair import Buckingham as Buckingham

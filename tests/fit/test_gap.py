@@ -194,6 +194,26 @@ def test_new_frames_extend_a_fit_as_if_they_had_been_there(frames, fitted, tmp_p
     np.testing.assert_allclose(both.evaluate(test)[0].forces_nc, extended.evaluate(test)[0].forces_nc, atol=1e-6)
 
 
+def test_what_was_taken_off_the_old_frames_is_taken_off_the_new_ones(frames, tmp_path):
+    """Reference energies and wall are those of the first frames: other frames have very different ones of their own."""
+    marked = read(frames, ":")
+    melt = [a for a in marked if a.info["config_type"] == "AIMD-NVT"]
+    write(tmp_path / "cold.extxyz", [a for a in marked if a.info["config_type"] != "AIMD-NVT"], format="extxyz")
+    write(tmp_path / "melt.extxyz", melt, format="extxyz")
+    options = replace(SMALL, uncertainty=False)
+    first = fit_gap_files(
+        source(tmp_path / "cold.extxyz"), replace(options, keep_rows=True), out=tmp_path / "a.lodewell"
+    )
+    first.potential.save(tmp_path / "a.lodewell")
+    more = replace(options, extend=str(tmp_path / "a.rows"))
+    extended = fit_gap_files(source(tmp_path / "melt.extxyz", more), more).potential
+    assert extended.energies == first.potential.energies
+    assert extended.baseline.cutoff == first.potential.baseline.cutoff
+    old, new = (lodewell.test(extended, [tmp_path / f"{name}.extxyz"]) for name in ("cold", "melt"))
+    assert old.energy.mae < 0.02
+    assert new.energy.mae < 0.02
+
+
 @pytest.mark.parametrize("how", ["farthest", "leverage", "random"])
 def test_sparse_points_are_environments_of_the_data_each_once(frames, how):
     found = fit_gap_files(source(frames), replace(SMALL, sparse=how, uncertainty=False))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from lodewell.errors import BadFile, BadOption, did_you_mean
 from lodewell.fit.data import Folds, LabelledSource
@@ -22,6 +23,7 @@ from lodewell.fit.gap_space import Proposal, Wanted, lay_out, propose, subset_of
 from lodewell.fit.gap_stream import stream
 from lodewell.fit.gap_weights import Weighing, weigh
 from lodewell.fit.least_squares import Solution, Streamed, solve
+from lodewell.fit.reference import References
 from lodewell.fit.run import Fitted, Report, silent
 from lodewell.fit.walls import repulsion
 from lodewell.potentials.base import Potential
@@ -62,11 +64,10 @@ def fit_gap_files(
     _check(options, train)
     report("distances", 0, None)
     distances = Distances.of(train)
-    baseline = _baseline(options, distances)
-    begun = _Begun.of(train, options, distances, baseline, report)
-    design = begun.design
+    begun = _Begun.of(train, options, distances, report)
+    design, references, baseline = begun.design, begun.references, begun.baseline
     sorts, folds = _kept_apart(train, design.columns, options)
-    maker = GAPRows(design, train.references, baseline, options, sorts, folds)
+    maker = GAPRows(design, references, baseline, options, sorts, folds)
     partial = None if out is None else out.with_suffix(".partial")
     streamed = stream(maker, train, partial, _identity(design, options, train), workers, cluster, report)
     if begun.earlier is not None:
@@ -75,7 +76,7 @@ def fit_gap_files(
     weighing = weigh(streamed, design.slices(), [one.free for one in begun.wanted], start, options, report)
     report("solving", 0, None)
     solution = solve(streamed, weighing.weights(options), weighing.penalty(design.slices()))
-    potential = _potential(design, weighing, solution, train, options, baseline)
+    potential = _potential(begun, weighing, solution, options)
     potential.distances = dict(distances.count_k)
     if options.uncertainty:
         report("calibrating uncertainties", 0, None)
@@ -83,7 +84,7 @@ def fit_gap_files(
     if options.keep_rows and out is not None:
         deltas = [one.delta for one in begun.wanted]
         streamed.save(out.with_suffix(".rows"), deltas=deltas, points=_digest(design))
-    return Fitted(potential, _facts(potential, weighing, streamed, train), tuple(_notes(begun, train)))
+    return Fitted(potential, _facts(potential, weighing, streamed, references, train), tuple(_notes(begun)))
 
 
 def _check(options: GAPOptions, train: LabelledSource) -> None:
@@ -105,22 +106,22 @@ def _baseline(options: GAPOptions, distances: Distances) -> Potential | None:
 
 @dataclass(frozen=True)
 class _Begun:
-    """Kernels with their sparse points, and the rows of an earlier fit if it is extended."""
+    """Kernels with their sparse points, what is taken off the labels, and the rows of a fit if it is extended."""
 
     wanted: list[Wanted]
     design: Design
+    references: References
+    baseline: Potential | None
     proposal: Proposal | None = None
     seen: tuple[int, ...] = ()
     earlier: Streamed | None = None
 
     @classmethod
-    def of(
-        cls, train: LabelledSource, options: GAPOptions, distances: Distances, baseline: Potential | None,
-        report: Report,
-    ) -> _Begun:  # fmt: skip
-        """Propose kernels and choose sparse points, or take both from an earlier fit."""
+    def of(cls, train: LabelledSource, options: GAPOptions, distances: Distances, report: Report) -> _Begun:
+        """Propose kernels and choose sparse points, or take all from an earlier fit."""
         if options.extend:
-            return cls.again(options.extend)
+            return cls.again(options.extend, train)
+        baseline = _baseline(options, distances)
         wanted = lay_out(options, distances, train.survey.elements)
         report("likelihood", 0, None)
         frames = subset_of(train, options.seed)
@@ -137,11 +138,12 @@ class _Begun:
         for one, kernel, found in zip(wanted, empty, samples, strict=True):
             _enough(one, len(found.x_ed), options)
             kernels.append(one.kernel(*choose(kernel, found, one.points, options, kinds, rng)))
-        return cls(wanted, Design(kernels), proposal, tuple(found.seen for found in samples))
+        seen = tuple(found.seen for found in samples)
+        return cls(wanted, Design(kernels), train.references, baseline, proposal, seen)
 
     @classmethod
-    def again(cls, rows: str) -> _Begun:
-        """Take kernels and points from the potential beside the rows of an earlier fit."""
+    def again(cls, rows: str, train: LabelledSource) -> _Begun:
+        """Take kernels, points, reference energies and baseline from the potential beside the rows of a fit."""
         earlier, meta = Streamed.load(rows)
         beside = Path(rows).with_suffix(".lodewell")
         potential = load(beside)
@@ -154,7 +156,10 @@ class _Begun:
         design = Design([one.kernel(t.points_md, t.cutoff_m) for one, t in zip(wanted, potential.terms, strict=True)])
         if _digest(design) != meta["points"]:
             raise BadFile(f"{rows}: these are not the rows of {beside}; give the two files that one fit wrote")
-        return cls(wanted, design, earlier=earlier)
+        if new := [chemical_symbols[z] for z in train.survey.elements if z not in potential.energies]:
+            raise BadOption(f"{beside} has no {', '.join(new)}: a GAP is extended by frames of its elements; fit anew")
+        references = References(potential.energies, dict.fromkeys(potential.energies, "earlier fit"))
+        return cls(wanted, design, references, potential.baseline, earlier=earlier)
 
 
 def _enough(one: Wanted, there: int, options: GAPOptions) -> None:
@@ -186,20 +191,20 @@ def _identity(design: Design, options: GAPOptions, train: LabelledSource) -> dic
     return {"design": _digest(design), "options": repr(asdict(options)), "data": repr(train.survey.about())}
 
 
-def _potential(
-    design: Design, weighing: Weighing, solution: Solution, train: LabelledSource, options: GAPOptions,
-    baseline: Potential | None,
-) -> GAP:  # fmt: skip
+def _potential(begun: _Begun, weighing: Weighing, solution: Solution, options: GAPOptions) -> GAP:
     """Make the potential: a prior scaled by s is δ s and weights over s²."""
+    design = begun.design
     alpha = design.weights(solution.coefficients_p)
     terms = [
         Term(kernel.descriptor, kernel.delta * scale, kernel.points_md, kernel.cutoff_m, alpha[m] / scale**2)
         for kernel, scale, m in zip(design.kernels, weighing.scales, design.slices(), strict=True)
     ]
-    return GAP(train.references.energies, terms, baseline, options.single)
+    return GAP(begun.references.energies, terms, begun.baseline, options.single)
 
 
-def _facts(potential: GAP, weighing: Weighing, streamed: Streamed, train: LabelledSource) -> dict[str, Any]:
+def _facts(
+    potential: GAP, weighing: Weighing, streamed: Streamed, references: References, train: LabelledSource
+) -> dict[str, Any]:
     return {
         "coefficients": len(potential.weights_m),
         "terms": {
@@ -209,7 +214,7 @@ def _facts(potential: GAP, weighing: Weighing, streamed: Streamed, train: Labell
         "sigmas": {name: sigma for name, sigma in weighing.sigmas.items() if not name.endswith(GIVEN)},
         "held_out_rmse": dict(weighing.held_out),
         "rows": {kind: streamed.count(kind) for kind in streamed.kinds},
-        "references": train.references.about(),
+        "references": references.about(),
         "single_precision_differs_by": _rounding(potential, train),
     }
 
@@ -227,8 +232,8 @@ def _rounding(potential: GAP, train: LabelledSource) -> dict[str, float]:
     }
 
 
-def _notes(begun: _Begun, train: LabelledSource) -> list[str]:
-    notes = [*train.references.notes(), *(begun.proposal.notes() if begun.proposal else [])]
+def _notes(begun: _Begun) -> list[str]:
+    notes = [*begun.references.notes(), *(begun.proposal.notes() if begun.proposal else [])]
     for kernel, jitter in zip(begun.design.kernels, begun.design.jitters, strict=True):
         if jitter > JITTER:
             notes.append(

@@ -14,7 +14,7 @@ from lodewell.crystals.batch import Flags
 from lodewell.crystals.label_survey import Survey
 from lodewell.errors import BadOption, did_you_mean
 
-Source = Literal["given", "lone atoms", "fitted"]
+Source = Literal["given", "lone atoms", "fitted", "earlier fit"]
 
 
 @dataclass(frozen=True)
