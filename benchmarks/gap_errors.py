@@ -16,10 +16,8 @@ from harness import RESULTS, one_thread, report
 
 one_thread()
 
-from gap_cases import (  # noqa: E402
-    ATOM_SIGMA, CACHE, CUTOFFS, L_MAX, N_MAX, POINTS, POINTS_2BODY, SIGMAS, ZETA, errors, fit, peer, peer_fit,
-    write_for_peer,
-)  # fmt: skip
+import gap_cases  # noqa: E402
+from gap_cases import CACHE, CUTOFFS, POINTS, POINTS_2BODY, SIGMAS, errors, fit, peer, peer_fit  # noqa: E402
 from lodewell.crystals.labels import read_labels  # noqa: E402
 from uf_cases import ELEMENTS, PUBLISHED, file_of  # noqa: E402
 
@@ -46,7 +44,7 @@ def peer_model(element: str) -> Path:
     if not cost.exists():
         xml.parent.mkdir(parents=True, exist_ok=True)
         train = xml.with_name(f"{element}-train.xyz")
-        write_for_peer(train, read_labels(file_of(element, "train")))
+        gap_cases.write_for_peer(train, read_labels(file_of(element, "train")))
         wait_for_memory()
         cost.write_text(json.dumps(peer_fit(train, xml, CUTOFFS[element])), encoding="utf-8")
     return xml
@@ -85,8 +83,8 @@ def three(case: dict[str, Any] | None, measure: str) -> str:
     """Write errors of energies, forces and stresses."""
     if case is None:
         return ""
-    kinds = [f"{case[f'{kind}_{measure}']:.3g}" for kind in ("energy", "force", "stress") if f"{kind}_{measure}" in case]
-    return " / ".join(kinds)
+    there = [f"{kind}_{measure}" for kind in ("energy", "force", "stress") if f"{kind}_{measure}" in case]
+    return " / ".join(f"{case[name]:.3g}" for name in there)
 
 
 def write(found: dict[str, dict[str, Any]]) -> None:
@@ -115,7 +113,8 @@ def write(found: dict[str, dict[str, Any]]) -> None:
             rows,
             "Energies (meV/atom) / force components (eV/Å) / stress components (GPa); train and test as given, the "
             "training sets of Ni and Cu have no stresses. Reference code: `gap_fit` of quippy-ase with distances "
-            f"({POINTS_2BODY} points) and SOAP (n {N_MAX}, l {L_MAX}, σ {ATOM_SIGMA} Å, ζ {ZETA}, {POINTS} points), "
+            f"({POINTS_2BODY} points) and SOAP (n {gap_cases.N_MAX}, l {gap_cases.L_MAX}, σ "
+            f"{gap_cases.ATOM_SIGMA} Å, ζ {gap_cases.ZETA}, {POINTS} points), "
             f"expected errors {energy} eV/atom, {force} eV/Å, {virial} eV/atom. Same settings: these kernels, numbers "
             "of points and expected errors. No options: cutoffs from the data, width of the atoms and expected errors "
             "by likelihood and cross-validation. Coefficients and processor time on one thread in the order of the "
