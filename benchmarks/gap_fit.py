@@ -237,8 +237,9 @@ def write(found: dict[str, Any]) -> None:
         ["", "frames", "atoms", "coefficients", "CPU s", "MB", "reference code: CPU s", "MB", "times as much"],
         rows,
         "Distances (15 points) and SOAP (n 8, l 6, 5 Å); energies and forces, and stresses of mlearn. The reference "
-        f"code is `gap_fit` of quippy-ase, once; lodewell: medians of {RUNS} processes, one where no options are given, "
-        "where there are more points, and of growth; start of Python and loading of kernels included. Growth: frames of mlearn Si moved by 0.05 Å.",
+        f"code is `gap_fit` of quippy-ase, once; lodewell: medians of {RUNS} processes, one where no options are "
+        "given, where there are more points, and of growth; start of Python and loading of kernels included. Growth: "
+        "frames of mlearn Si moved by 0.05 Å.",
         found=found,
     )  # fmt: skip
     names = ("mlearn", "many", "random", "default")
