@@ -1,7 +1,7 @@
 """The README's first figure: test error against cost of every family on Si and on Mo, by `lodewell.compare`.
 
 `python benchmarks/accuracy_cost.py [Si Mo ...]`: a minute an element once the potentials are fitted; those of
-`uf_errors.py` and `meam_errors.py` are taken as they are, what is missing of UF is fitted.
+`uf_errors.py`, `meam_errors.py` and `gap_errors.py` are taken as they are, what is missing of UF and GAP is fitted.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from harness import RESULTS, one_thread, report
 
 one_thread()
 
+import gap_cases  # noqa: E402
 import lodewell  # noqa: E402
 from lodewell.judge.compare import Comparison, Published  # noqa: E402
 from uf_cases import PUBLISHED, file_of, potential  # noqa: E402
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
+GAP_CASES = {"GAP, 150 points": "small", "GAP": "default"}
 CASES = {"UF 2 body": "pair", "UF 2 + 3 body": "default", "UF with embedding": "embed"}
 MARKS = ("SNAP", "qSNAP", "NNP", "GAP", "MTP")
 
@@ -29,6 +31,7 @@ def compared(element: str) -> Comparison:
     meam = RESULTS / "meam" / f"{element}.lodewell"
     if meam.exists():
         potentials["spline MEAM"] = lodewell.load(str(meam))
+    potentials |= {name: gap_cases.potential(element, case) for name, case in GAP_CASES.items()}
     published = []
     for name in MARKS:
         energy, force = PUBLISHED[name][element]
