@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from lodewell.fit.data import Folds, LabelledSource
 from lodewell.fit.distances import Distances
 from lodewell.fit.gap_calibrate import knowledge
 from lodewell.fit.gap_options import GAPOptions
-from lodewell.fit.gap_points import choose, sample
+from lodewell.fit.gap_points import Sample, choose, sample
 from lodewell.fit.gap_rows import GIVEN, GAPRows
 from lodewell.fit.gap_space import Proposal, Wanted, lay_out, propose, subset_of
 from lodewell.fit.gap_stream import stream
@@ -27,14 +28,16 @@ from lodewell.fit.reference import References
 from lodewell.fit.run import Fitted, Report, silent
 from lodewell.fit.walls import repulsion
 from lodewell.potentials.base import Potential
+from lodewell.potentials.gap.descriptors import Soap
 from lodewell.potentials.gap.design import JITTER, Design
-from lodewell.potentials.gap.gap import GAP, Term
+from lodewell.potentials.gap.gap import GAP, Seen, Term
 from lodewell.potentials.store import load
 
 logger = logging.getLogger(__name__)
 
 _MOST_BYTES = 300e6  # of all squares: beyond it config_types share theirs, and there are no folds
 _LEAST_OF_A_SORT = 10  # frames
+_SHOWN = 500  # environments of the training data that the potential keeps for figures
 _COMPARED = 5  # frames on which precisions are compared
 
 
@@ -77,7 +80,7 @@ def fit_gap_files(
     report("solving", 0, None)
     solution = solve(streamed, weighing.weights(options), weighing.penalty(design.slices()))
     potential = _potential(begun, weighing, solution, options)
-    potential.distances = dict(distances.count_k)
+    potential.distances, potential.seen = dict(distances.count_k), dict(begun.seen)
     if options.uncertainty:
         report("calibrating uncertainties", 0, None)
         potential.knowledge = knowledge(potential, maker, streamed, solution, weighing, options, train)
@@ -113,7 +116,7 @@ class _Begun:
     references: References
     baseline: Potential | None
     proposal: Proposal | None = None
-    seen: tuple[int, ...] = ()
+    seen: Mapping[int, Seen] = field(default_factory=dict)
     earlier: Streamed | None = None
 
     @classmethod
@@ -138,7 +141,10 @@ class _Begun:
         for one, kernel, found in zip(wanted, empty, samples, strict=True):
             _enough(one, len(found.x_ed), options)
             kernels.append(one.kernel(*choose(kernel, found, one.points, options, kinds, rng)))
-        seen = tuple(found.seen for found in samples)
+        names = list(train.survey.config_types)
+        seen = {
+            k: _shown(found, names, rng) for k, found in enumerate(samples) if isinstance(wanted[k].descriptor, Soap)
+        }
         return cls(wanted, Design(kernels), train.references, baseline, proposal, seen)
 
     @classmethod
@@ -159,7 +165,13 @@ class _Begun:
         if new := [chemical_symbols[z] for z in train.survey.elements if z not in potential.energies]:
             raise BadOption(f"{beside} has no {', '.join(new)}: a GAP is extended by frames of its elements; fit anew")
         references = References(potential.energies, dict.fromkeys(potential.energies, "earlier fit"))
-        return cls(wanted, design, references, potential.baseline, earlier=earlier)
+        return cls(wanted, design, references, potential.baseline, seen=potential.seen, earlier=earlier)
+
+
+def _shown(found: Sample, names: Sequence[str], rng: np.random.Generator) -> Seen:
+    """Return some environments of a sample, for figures."""
+    some = rng.permutation(len(found.x_ed))[:_SHOWN]
+    return Seen(found.x_ed[some], tuple(names[k] for k in found.kind_e[some]))
 
 
 def _enough(one: Wanted, there: int, options: GAPOptions) -> None:

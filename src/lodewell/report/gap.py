@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from lodewell.errors import BadOption
 from lodewell.fit.distances import WIDTH
 from lodewell.judge.kernel_pca import KernelPCA
 from lodewell.potentials.base import Potential
-from lodewell.potentials.gap.descriptors import Angle, Distance, Soap
+from lodewell.potentials.gap.descriptors import Angle, Distance, Soap, Triplet
 from lodewell.potentials.gap.gap import GAP, Term
 from lodewell.potentials.gap.squared_exponential import DistanceKernel
 from lodewell.report.coverage import Coverage, covered
@@ -36,14 +35,6 @@ _WALL: dict[str, Any] = {"color": VERMILION, "lw": 1.1, "ls": (0, (4, 2)), "labe
 _TWO: dict[str, Any] = {"color": GREY, "lw": 0.9, "label": "two atoms alone, all terms"}
 Panel = Callable[[Any, Any], None]  # draws into a place of a figure
 Row = list[tuple[float, Panel]]  # panels, and how wide they are
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Environments of the training data: descriptors (E, D), and what kind of crystal each is from."""
-
-    x_ed: Floats
-    kinds: tuple[str, ...] | None
 
 
 def show(potential: GAP, name: str, wanted: Sequence[str], out: str | Path | None) -> Path:
@@ -105,7 +96,7 @@ def _chosen(potential: GAP, wanted: Sequence[str]) -> list[int]:
 
 def _key(term: Term) -> tuple[int, ...]:
     d = term.descriptor
-    if isinstance(d, Distance):
+    if isinstance(d, Distance | Triplet):
         return d.species
     return (d.centre, *d.others) if isinstance(d, Angle) else (d.centre,)
 
@@ -115,7 +106,7 @@ def _cells(potential: GAP, k: int) -> Row:
     term = potential.terms[k]
     if isinstance(term.descriptor, Distance):
         return [(1.15, partial(_distance, potential=potential, term=term))]
-    if isinstance(term.descriptor, Angle):
+    if isinstance(term.descriptor, Angle | Triplet):
         triple = three_body(potential, term)
         return [(0.9, partial(draw_angles, triple=triple)), (1.0, partial(draw_map, triple=triple))]
     return [(1.45, partial(_soap, potential=potential, k=k))]
@@ -183,10 +174,21 @@ def dimer(potential: Potential, species: tuple[int, int], r: Floats) -> Floats:
 
 
 def three_body(potential: GAP, term: Term) -> ThreeBody:
-    """Return what is drawn of triplets: their energy in both orders of the legs, cutoffs included."""
+    """Return what is drawn of triplets: the energy of a centre with two legs, or of three atoms."""
     d = term.descriptor
-    assert isinstance(d, Angle)
-    kernel, (j, k) = term.kernel(), d.others
+    assert isinstance(d, Angle | Triplet)
+    i, j, k = (d.centre, *d.others) if isinstance(d, Angle) else d.species
+    energy = _centred(term) if isinstance(d, Angle) else _trimer(term, (i, j, k))
+    legs = [coverage(potential, (i, z), d.cutoff) for z in (j, k)]
+    shells = [0.6 * d.cutoff if known is None else known.shell for known in legs]
+    title = "–".join(chemical_symbols[z] for z in (j, i, k))
+    ends, between = (d.cutoff, d.cutoff), coverage(potential, (j, k), 2.0 * d.cutoff)
+    return ThreeBody(title, energy, 0.3 * d.cutoff, ends, (shells[0], shells[1]), (legs[0], legs[1], between))
+
+
+def _centred(term: Term) -> Callable[[Floats, Floats, Floats], Floats]:
+    """Return the energy of a centre with two legs, both orders of them, cutoffs included."""
+    d, kernel = term.descriptor, term.kernel()
 
     def fade(r: Floats) -> Floats:
         return np.asarray(0.5 + 0.5 * np.cos(np.pi * np.clip((r - d.cutoff + d.width) / d.width, 0.0, 1.0)))
@@ -196,30 +198,33 @@ def three_body(potential: GAP, term: Term) -> ThreeBody:
         sums = kernel.covariance(x.reshape(-1, 3), term.points_md) @ (term.weights_m * term.cutoff_m)
         return np.asarray(2.0 * fade(r_ij) * fade(r_ik) * sums.reshape(x.shape[:-1]))
 
-    legs = [coverage(potential, (d.centre, z), d.cutoff) for z in (j, k)]
-    shells = [0.6 * d.cutoff if known is None else known.shell for known in legs]
-    title = "–".join(chemical_symbols[z] for z in (j, d.centre, k))
-    ends, between = (d.cutoff, d.cutoff), coverage(potential, (j, k), 2.0 * d.cutoff)
-    return ThreeBody(title, energy, 0.3 * d.cutoff, ends, (shells[0], shells[1]), (legs[0], legs[1], between))
+    return energy
+
+
+def _trimer(term: Term, species: tuple[int, int, int]) -> Callable[[Floats, Floats, Floats], Floats]:
+    """Return the energy that a term gives three atoms, around whichever of them."""
+    alone = GAP(dict.fromkeys(species, 0.0), [term])
+
+    def energy(r_ij: Floats, r_ik: Floats, r_jk: Floats) -> Floats:
+        a, b, c = np.broadcast_arrays(r_ij, r_ik, r_jk)
+        x = (a**2 + b**2 - c**2) / (2.0 * a)
+        y = np.sqrt(np.maximum(b**2 - x**2, 0.0))
+        trimers = [
+            Atoms(species, [[0.0, 0.0, 0.0], [p, 0.0, 0.0], [q, r, 0.0]])
+            for p, q, r in zip(a.ravel(), x.ravel(), y.ravel(), strict=True)
+        ]
+        found = [result.energy for result in alone.evaluate_batch(Batch.from_atoms(trimers))]
+        return np.array(found).reshape(a.shape)
+
+    return energy
 
 
 # ------------------------------------------------------------------------------------------------------ environments
 
 
-def training(potential: GAP, k: int) -> Seen | None:
-    """Return a sample of the environments that a term saw in the training data, if the potential holds one."""
-    held = getattr(potential, "sample", None)
-    found = None if held is None else held[k]
-    if found is None:
-        return None
-    kinds = getattr(found, "kinds", None)
-    x_ed = np.asarray(getattr(found, "x_ed", found), dtype=float)
-    return Seen(x_ed, None if kinds is None else tuple(map(str, kinds)))
-
-
 def _soap(drawn: Any, place: Any, potential: GAP, k: int) -> None:
     """Draw a map of the sparse points, coloured by the energy they stand for, over the training data if known."""
-    term, seen = potential.terms[k], training(potential, k)
+    term, seen = potential.terms[k], potential.seen.get(k)
     soap = term.descriptor
     assert isinstance(soap, Soap)
     axes = drawn.add_subplot(place)
@@ -272,7 +277,7 @@ def _explain(drawn: Any, potential: GAP, terms: Sequence[Term]) -> None:
         if potential.distances:
             handles.append(Patch(color=PALE, lw=0, label=f"pairs in the training data, per {WIDTH:g} Å"))
             handles.append(Patch(color=VERMILION, alpha=0.1, lw=0, label="no data: baseline or guess"))
-    if potential.distances and any(isinstance(term.descriptor, Angle) for term in terms):
+    if potential.distances and any(isinstance(term.descriptor, Angle | Triplet) for term in terms):
         handles.append(Patch(color=UNSEEN, lw=0, label="no data"))
     if handles:
         drawn.legend(handles=handles, loc="outside lower center", ncols=6, handlelength=1.8, columnspacing=1.8)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from lodewell.potentials.gap.descriptors import Angle, Distance
+from lodewell.potentials.gap.descriptors import Angle, Distance, Triplet
 from lodewell.potentials.gap.gap import GAP, Term
 from lodewell.report.coverage import covered
 from lodewell.report.families import Description, fit_lines
@@ -68,6 +68,8 @@ def _elements(term: Term) -> list[str]:
     d = term.descriptor
     if isinstance(d, Distance):
         numbers: Sequence[int] = d.species
+    elif isinstance(d, Triplet):
+        numbers = d.species
     elif isinstance(d, Angle):
         numbers = (d.centre, *d.others)
     else:
@@ -81,6 +83,8 @@ def _hyperparameters(term: Term) -> str:
         return f"θ {d.length:g} Å"
     if isinstance(d, Angle):
         return f"θ {d.lengths[0]:g} Å, {d.lengths[1]:g} Å², {d.lengths[2]:g} Å"
+    if isinstance(d, Triplet):
+        return f"θ {d.lengths[0]:g} Å, {d.lengths[1]:g} Å, {d.lengths[2]:g} Å"
     central = f", central weight {d.central_weight:g}" if d.central_weight != 1.0 else ""
     return f"n {d.n_max}, l {d.l_max}, σ {d.sigma:g} Å, ζ {d.zeta:g}{central}"
 

@@ -70,6 +70,14 @@ class Term:
         return make(self.descriptor, self.delta, self.points_md, self.cutoff_m, single)
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Some environments of the training data: descriptors (E, D), and the config_type each is from."""
+
+    x_ed: Floats
+    kinds: tuple[str, ...]
+
+
 class GAP(Potential):
     """A Gaussian approximation potential; `lodewell.fit_gap` makes one from labelled crystals.
 
@@ -98,6 +106,7 @@ class GAP(Potential):
         self.cutoff = max(ends, default=0.0)
         self.knowledge: Knowledge | None = None
         self.distances: dict[tuple[int, int], Floats] = {}
+        self.seen: dict[int, Seen] = {}  # by term
 
     @cached_property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -168,7 +177,7 @@ class GAP(Potential):
     def in_single_precision(self, single: bool = True) -> GAP:
         """Return the same potential with matrix products in single, or double, precision."""
         other = GAP(self.energies, self.terms, self.baseline, single)
-        other.knowledge, other.distances = self.knowledge, self.distances
+        other.knowledge, other.distances, other.seen = self.knowledge, self.distances, self.seen
         return other
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -185,6 +194,8 @@ class GAP(Potential):
             arrays |= {f"{k}.points": t.points_md, f"{k}.cutoffs": t.cutoff_m, f"{k}.weights": t.weights_m}
         for (a, b), counts in self.distances.items():
             arrays[f"distances.{a}.{b}"] = counts
+        meta["seen"] = {str(k): seen.kinds for k, seen in self.seen.items()}
+        arrays |= {f"seen.{k}": seen.x_ed.astype(np.float32) for k, seen in self.seen.items()}
         if self.baseline is not None:
             below, parts = self.baseline.state()
             meta["baseline"] = {"kind": self.baseline.kind, "meta": below}
@@ -219,6 +230,8 @@ class GAP(Potential):
         for name, counts in part("distances.").items():
             a, b = map(int, name.split("."))
             potential.distances[a, b] = counts
+        for k, kinds in meta.get("seen", {}).items():
+            potential.seen[int(k)] = Seen(arrays[f"seen.{k}"].astype(np.float64), tuple(kinds))
         if "knowledge" in meta:
             potential.knowledge = Knowledge.from_state(potential, meta["knowledge"], part("knowledge."))
         return potential
