@@ -75,9 +75,8 @@ def quippy():
     return pytest.importorskip("quippy.potential")
 
 
-def quip(quippy, path: Path, atoms: Atoms):
+def quip(calculator, atoms: Atoms):
     """Energy, energies of atoms, forces and stress by quippy."""
-    calculator = quippy.Potential("", param_filename=str(path))
     calculator.calculate(atoms, properties=["energy", "energies", "forces", "stress"])
     r = calculator.results
     xx, yy, zz, yz, xz, xy = r["stress"]
@@ -85,8 +84,9 @@ def quip(quippy, path: Path, atoms: Atoms):
 
 
 def assert_agree(quippy, path: Path, potential: GAP, crystals: list[Atoms], tolerance: float = 1e-8) -> None:
+    calculator = quippy.Potential("", param_filename=str(path))
     for atoms in crystals:
-        energy, energies, forces, stress = quip(quippy, path, atoms)
+        energy, energies, forces, stress = quip(calculator, atoms)
         (ours,) = potential.evaluate(atoms)
         scale, tiny = np.abs(energies).max(), 1e-12
         assert ours.energy == pytest.approx(energy, abs=tolerance * scale * len(atoms))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations, permutations
 
 import numpy as np
@@ -44,6 +45,7 @@ def radial(r, order, cutoff, n_max, sigma):
     return np.linalg.cholesky(overlap_bb).T @ np.linalg.solve(apart_bb, values_b)
 
 
+@cache
 def _overlap(a, b, alpha, reach):
     middle, broad = 0.5 * (a + b), 8 / np.sqrt(2 * alpha)
     value, _ = quad(
