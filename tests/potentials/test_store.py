@@ -12,12 +12,14 @@ from ase.build import bulk
 from lodewell import ZBL, Buckingham, LennardJones, Morse, PairTable, Potential, Statistical, load
 from lodewell.errors import BadCrystal, BadFile
 from lodewell.potentials.store import FORMAT, read_header
+from tests.potentials.gap.made_up_gap import made_up_gap, with_knowledge
 from tests.potentials.made_up_uf import small_uf
 
 RELEASED = Path(__file__).parent.parent / "data" / "potentials"
 r = np.linspace(0.5, 5.0, 100)
 
 stored = {
+    "gap": with_knowledge(made_up_gap("O", "Si", baseline=True)),
     "lennard-jones": LennardJones({"Ar-Ar": (0.0104, 3.4), "Ar-Ne": (0.006, 3.1)}, cutoff=7.0),
     "morse": Morse({"Cu-Cu": (0.3429, 1.3588, 2.866)}, cutoff=6.0, switch=0.5),
     "buckingham": Buckingham({"Mg-O": (1428.5, 0.2945, 0.0), "O-O": (22764.0, 0.149, 27.88)}, cutoff=6.0),
