@@ -117,6 +117,8 @@ def propose(
     baseline: Potential | None, report: Callable[[int], None],
 ) -> Proposal:  # fmt: skip
     """Choose length scales by the evidence on a part of the data, one after the other; start σ and δ as well."""
+    if _all_given(wanted, options):
+        return Proposal(wanted, START)
     subset = _Subset(options, frames, references, baseline)
     report(0)
     best, evidence = wanted, subset.evidence(wanted)
@@ -137,6 +139,14 @@ def propose(
             if found.log_evidence > evidence.log_evidence:
                 best, evidence = other, found
     return Proposal(best, evidence.sigmas, tuple(tried), len(frames))
+
+
+def _all_given(wanted: list[Wanted], options: GAPOptions) -> bool:
+    """Tell whether nothing is left to choose."""
+    sigmas = (options.energy_sigma, options.force_sigma, options.virial_sigma)
+    kinds = {one.descriptor.kind for one in wanted}
+    lengths = {"soap": options.atom_sigma, "distance": options.length_2body, "angle": options.length_3body}
+    return None not in sigmas and all(lengths[kind] for kind in kinds) and not any(one.free for one in wanted)
 
 
 def _changed(one: Wanted, kind: type, value: float) -> Wanted:
