@@ -1,0 +1,153 @@
+"""Infinite sums over a crystal's lattice, exact to a stated tolerance, for all its pairs of atoms.
+
+S_ij = Σ' f(|x_j - x_i + R|) over all lattice vectors R, where the prime drops an atom's term with itself, for
+f = r^-p (p = 1, and any p > 3), exp(-a r) and exp(-a r)/r. How they are split and cut: docs/theory/lattice-sums.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from ase import Atoms
+
+from lodewell.crystals.batch import Floats
+from lodewell.errors import BadCrystal, BadOption
+from lodewell.potentials import _lattice_sums as kernels
+
+COINCIDENT = 1e-6  # Å; two atoms this close stand in one place
+OUTSIDE = (
+    "lattice sums are defined for crystals, periodic in three directions: molecules, chains and slabs are outside; "
+    "a slab with its vacuum can be computed as a crystal once `pbc` is set to True"
+)
+_FASTEST = 300.0  # exp(-a V^(1/3)) must not vanish
+
+
+@dataclass(frozen=True)
+class LatticeSum:
+    """The sums of all ordered pairs of a crystal, and how they change; unit: Å^-p, or 1 for exp(-a r), or 1/Å.
+
+    | field | shape | meaning |
+    |---|---|---|
+    | `sum_nn` | (n, n) | S_ij, symmetric |
+    | `slope_nnc` | (n, n, 3) | dS_ij/dx_j = -dS_ij/dx_i, per Å |
+    | `strain_nncc` | (n, n, 3, 3) | dS_ij/dε where positions and cell are deformed by 1 + ε |
+
+    With fractional coordinates held, dS_ij/dcell is `np.linalg.inv(cell) @ strain_nncc[i, j]`.
+    """
+
+    sum_nn: Floats
+    slope_nnc: Floats
+    strain_nncc: Floats
+
+
+@overload
+def lattice_sum(
+    atoms: Atoms, power: float = ..., *, decay: float | None = ..., screening: float | None = ..., tolerance: float = ...
+) -> Floats: ...
+@overload
+def lattice_sum(
+    atoms: Sequence[Atoms],
+    power: float = ...,
+    *,
+    decay: float | None = ...,
+    screening: float | None = ...,
+    tolerance: float = ...,
+) -> list[Floats]: ...
+def lattice_sum(
+    atoms: Atoms | Sequence[Atoms],
+    power: float = 1,
+    *,
+    decay: float | None = None,
+    screening: float | None = None,
+    tolerance: float = 1e-12,
+) -> Floats | list[Floats]:
+    """Sum r^-power, or exp(-decay r), or exp(-screening r)/r, over the lattice, for all pairs of a crystal's atoms.
+
+    Every value is right within `tolerance` · max(\\|S\\|, f(V^(1/3))), V being the cell's volume, down to rounding
+    (some 1e-14). With power 1 the sum is the analytic continuation, which has the meaning of a charge in a
+    neutralising background: its mean over the cell is zero.
+
+    Args:
+        atoms: a crystal, or several.
+        power: 1, or any number above 3.
+        decay: a in exp(-a r), 1/Å.
+        screening: a in exp(-a r)/r, 1/Å.
+        tolerance: from 1e-14 to 0.01.
+
+    Returns:
+        One symmetric array (n, n) a crystal, in Å^-power (1 for `decay`, Å^-1 for `screening`).
+
+    Raises:
+        BadOption: when the sum does not converge, two kinds are asked for, or the tolerance is out of range.
+        BadCrystal: when a crystal is not periodic in three directions, has no volume or coincident atoms.
+    """
+    kind, a = _kind(power, decay, screening, tolerance)
+    results = [_sums(crystal, name, kind, a, tolerance, False).sum_nn for crystal, name in _named(atoms)]
+    return results[0] if isinstance(atoms, Atoms) else results
+
+
+def lattice_sum_gradients(
+    atoms: Atoms,
+    power: float = 1,
+    *,
+    decay: float | None = None,
+    screening: float | None = None,
+    tolerance: float = 1e-12,
+) -> LatticeSum:
+    """Return the sums of `lattice_sum` and their derivatives by positions and cell.
+
+    Raises:
+        BadOption, BadCrystal: as `lattice_sum`.
+    """
+    kind, a = _kind(power, decay, screening, tolerance)
+    return _sums(atoms, "", kind, a, tolerance, True)
+
+
+def _named(atoms: Atoms | Sequence[Atoms]) -> list[tuple[Atoms, str]]:
+    if isinstance(atoms, Atoms):
+        return [(atoms, "")]
+    return [(crystal, f"crystal {k} ({crystal.get_chemical_formula()}): ") for k, crystal in enumerate(atoms)]
+
+
+def _kind(power: float, decay: float | None, screening: float | None, tolerance: float) -> tuple[int, float]:
+    """Return the kind of sum and its parameter."""
+    if not 1e-14 <= tolerance <= 1e-2:
+        raise BadOption(f"the tolerance of a lattice sum must lie between 1e-14 and 0.01, not {tolerance}")
+    if decay is not None and screening is not None:
+        raise BadOption("decay and screening are two different sums: ask for one at a time")
+    rate, name = (decay, "decay") if decay is not None else (screening, "screening")
+    if rate is None:
+        if not (power == 1 or 3 < power <= 100):
+            raise BadOption(f"Σ r^-{power:g} is not offered: the power must be 1, or above 3 and at most 100")
+        return kernels.POWER, float(power)
+    if power != 1:
+        raise BadOption(f"{name} comes with a form of its own: leave the power out")
+    if not (rate > 0.0 and math.isfinite(rate)):
+        raise BadOption(f"{name} must be a positive number of 1/Å, not {rate}")
+    return kernels.EXPONENTIAL if name == "decay" else kernels.SCREENED, float(rate)
+
+
+def _sums(atoms: Atoms, name: str, kind: int, a: float, tolerance: float, gradients: bool) -> LatticeSum:
+    cell = np.array(atoms.cell.array, dtype=np.float64, order="C")
+    positions = np.asarray(atoms.positions, dtype=np.float64)
+    if not atoms.pbc.all():
+        raise BadCrystal(f"{name}{OUTSIDE}")
+    volume = abs(float(np.linalg.det(cell)))
+    lengths = float(np.linalg.norm(cell, axis=1).prod())
+    if not (np.isfinite(positions).all() and np.isfinite(volume) and volume > 1e-9 * lengths > 0.0):
+        raise BadCrystal(f"{name}positions or cell are not finite, or the cell has no volume")
+    if kind != kernels.POWER and a * volume ** (1 / 3) > _FASTEST:
+        raise BadOption(f"{name}exp(-{a:g} r) vanishes within the cell: use a longer range than {1 / a:g} Å")
+    if len(atoms) == 0:
+        return LatticeSum(np.zeros((0, 0)), np.zeros((0, 0, 3)), np.zeros((0, 0, 3, 3)))
+    basis = kernels.reduced(cell)
+    fractional = positions @ np.linalg.inv(basis)
+    fractional -= np.floor(fractional)
+    _, closest, i, j = kernels.smallest_sum(kind, a, fractional, basis)
+    if closest < COINCIDENT:
+        raise BadCrystal(f"{name}atoms {i} and {j} stand in the same place: take one of them out")
+    return LatticeSum(*kernels.all_pairs(kind, a, fractional, basis, tolerance, gradients))
