@@ -64,20 +64,20 @@ def exponential_integral(order, y):
 
 
 @njit(cache=True, error_model="numpy")
-def _waves(r, a, eta):
-    """Return exp(-a r) erfc(√eta r - β), exp(a r) erfc(√eta r + β) and exp(-eta r² - β²), β = a/(2 √eta)."""
+def _inward_outward(r, a, eta):
+    """Return exp(-a r) erfc(√eta r - β) and exp(a r) erfc(√eta r + β), β = a/(2 √eta)."""
     root = math.sqrt(eta)
     beta = 0.5 * a / root
     z = root * r + beta
-    gaussian = math.exp(-eta * r * r - beta * beta)
-    if z < 5.0:
-        outward = math.exp(a * r) * math.erfc(z)
-    else:  # exp(z²) erfc(z) as a fraction: no overflow
+    fall = math.exp(-a * r)
+    if z < 25.0:
+        outward = math.erfc(z) / fall
+    else:  # exp(z²) erfc(z) as a fraction: no underflow
         tail = z
-        for k in range(24, 0, -1):
+        for k in range(8, 0, -1):
             tail = z + 0.5 * k / tail
-        outward = gaussian / (_SQRT_PI * tail)
-    return math.exp(-a * r) * math.erfc(root * r - beta), outward, gaussian
+        outward = math.exp(-eta * r * r - beta * beta) / (_SQRT_PI * tail)
+    return fall * math.erfc(root * r - beta), outward
 
 
 @njit(cache=True, error_model="numpy")
@@ -114,10 +114,11 @@ def short(kind, a, eta, square):
         value = upper_gamma(half, x) * power
         edge = math.exp(half * math.log(x) - x - math.lgamma(half)) * power
         return value, -(a * value + 2.0 * edge) / square
-    inward, outward, gaussian = _waves(r, a, eta)
+    inward, outward = _inward_outward(r, a, eta)
     if kind == EXPONENTIAL:
         return 0.5 * (inward - outward), -0.5 * a * (inward + outward) / r
     value = 0.5 * (inward + outward) / r
+    gaussian = math.exp(-eta * square - 0.25 * a * a / eta)
     slope = (0.5 * a * (outward - inward) - 2.0 * math.sqrt(eta / math.pi) * gaussian) / r
     return value, (slope - value / r) / r
 
@@ -183,7 +184,7 @@ def tail_factor(L, rate, square):
 @njit(cache=True, error_model="numpy")
 def reduced(cell):
     """Return a basis of the same lattice, each vector shortened by the others until none can be, shortest first."""
-    out = cell.copy()
+    out, cell_out = cell.copy(), np.empty((3, 3))
     for _ in range(200):
         changed = False
         for i in range(3):
@@ -195,11 +196,16 @@ def reduced(cell):
                         square += out[j, c] ** 2
                     times = np.rint(dot / square)
                     if abs(dot / square) > 0.5000001 and times != 0.0:
-                        out[i] -= times * out[j]
+                        for c in range(3):
+                            out[i, c] -= times * out[j, c]
                         changed = True
         if not changed:
             break
-    return out[short_axis_first(out)].copy()
+    order = short_axis_first(out)
+    for k in range(3):
+        for c in range(3):
+            cell_out[k, c] = out[order[k], c]
+    return cell_out
 
 
 @njit(cache=True, error_model="numpy")
@@ -224,28 +230,8 @@ def _wave_bound(kind, a, eta, M, volume, y):
 
 
 @njit(cache=True, error_model="numpy")
-def waves(kind, a, eta, recip, volume, budget):
-    """Choose one of each ±G so that those left out add less than `budget` to any pair.
-
-    Returns their integer coordinates in `recip` (G, 3), G² and a bound of what is left out: the terms that are left
-    out nearest to the edge are added up one by one, so that the bound is tight; those further away, 20 times less
-    than the budget, are bounded together.
-    """
-    M = lower_triangle(recip, np.arange(3))
-    low, high = 1e-3, 1.0
-    while _wave_bound(kind, a, eta, M, volume, high) > 0.05 * budget:
-        low, high = high, 1.5 * high
-    while high - low > 0.01 * high:
-        middle = 0.5 * (low + high)
-        if _wave_bound(kind, a, eta, M, volume, middle) > 0.05 * budget:
-            low = middle
-        else:
-            high = middle
-    square = 4.0 * eta * high
-    left_out = _wave_bound(kind, a, eta, M, volume, high)
-    room = 64
-    n_gk = np.empty((room, 3), np.int64)
-    square_g = np.empty(room)
+def _half_sphere(M, square, n_gk, square_g):
+    """Write one of each ±G with |G|² <= `square` while there is room; return how many there are."""
     count = 0
     for n2 in range(math.floor(math.sqrt(square) / M[2, 2]) + 1):
         z = n2 * M[2, 2]
@@ -253,7 +239,7 @@ def waves(kind, a, eta, recip, volume, budget):
         centre = n2 * M[2, 1] / M[1, 1]
         first = math.ceil(-half - centre) if n2 else 0
         for n1 in range(first, math.floor(half - centre) + 1):
-            y = n1 * M[1, 1] + n2 * M[2, 1]
+            y = (n1 + centre) * M[1, 1]
             rest = square - z * z - y * y
             if rest < 0.0:
                 continue
@@ -261,24 +247,61 @@ def waves(kind, a, eta, recip, volume, budget):
             middle = (n1 * M[1, 0] + n2 * M[2, 0]) / M[0, 0]
             start = math.ceil(-wide - middle) if n2 or n1 else 1
             for n0 in range(start, math.floor(wide - middle) + 1):
-                if count == room:
-                    room *= 2
-                    larger, longer = np.empty((room, 3), np.int64), np.empty(room)
-                    larger[:count], longer[:count] = n_gk, square_g
-                    n_gk, square_g = larger, longer
-                x = (n0 + middle) * M[0, 0]
-                n_gk[count, 0], n_gk[count, 1], n_gk[count, 2] = n0, n1, n2
-                square_g[count] = x * x + y * y + z * z
+                if count < len(square_g):
+                    x = (n0 + middle) * M[0, 0]
+                    n_gk[count, 0], n_gk[count, 1], n_gk[count, 2] = n0, n1, n2
+                    square_g[count] = x * x + y * y + z * z
                 count += 1
-    order = np.argsort(square_g[:count])
-    while count:
-        more = 2.0 * long(kind, a, eta, square_g[order[count - 1]], volume)[0]
-        if left_out + more > budget:
-            break
-        left_out += more
-        count -= 1
-    kept = order[:count]
-    return n_gk[kept], square_g[kept], left_out
+    return count
+
+
+@njit(cache=True, error_model="numpy")
+def waves(kind, a, eta, recip, volume, budget):
+    """Choose one of each ±G so that those left out add less than `budget` to any pair.
+
+    Returns their integer coordinates in `recip` (G, 3), G² and a bound of what is left out: the terms that are left
+    out nearest to the edge are added up one by one, so that the bound is tight; those further away, at most a quarter
+    of the budget, are bounded together.
+    """
+    M = lower_triangle(recip, np.arange(3))
+    low, high = 1e-3, 1.0
+    while _wave_bound(kind, a, eta, M, volume, high) > 0.25 * budget:
+        low, high = high, 1.5 * high
+    while high - low > 0.01 * high:
+        middle = 0.5 * (low + high)
+        if _wave_bound(kind, a, eta, M, volume, middle) > 0.25 * budget:
+            low = middle
+        else:
+            high = middle
+    beyond = _wave_bound(kind, a, eta, M, volume, high)
+    square = 4.0 * eta * high
+    n_gk, square_g = np.empty((256, 3), np.int64), np.empty(256)
+    count = _half_sphere(M, square, n_gk, square_g)
+    if count > len(square_g):
+        n_gk, square_g = np.empty((count, 3), np.int64), np.empty(count)
+        _half_sphere(M, square, n_gk, square_g)
+    psi_g = np.empty(count)
+    for g in range(count):
+        psi_g[g] = 2.0 * long(kind, a, eta, square_g[g], volume)[0]
+    low, high, left_out = 0.0, square, beyond
+    while high - low > 0.002 * square:
+        middle = 0.5 * (low + high)
+        total = beyond
+        for g in range(count):
+            if square_g[g] > middle:
+                total += psi_g[g]
+        if total > budget:
+            low = middle
+        else:
+            high, left_out = middle, total
+    kept = 0
+    for g in range(count):
+        if square_g[g] <= high:
+            for k in range(3):
+                n_gk[kept, k] = n_gk[g, k]
+            square_g[kept] = square_g[g]
+            kept += 1
+    return n_gk[:kept].copy(), square_g[:kept].copy(), left_out
 
 
 @njit(cache=True, error_model="numpy")
@@ -321,15 +344,6 @@ def smallest_sum(kind, a, fractional, cell):
             lowest = min(lowest, max(least, bare(kind, a, math.sqrt(max(square, 1e-12)))))
     if kind == POWER and a == 1.0:
         lowest = least
-    elif kind != POWER:  # slow decay: S is near its mean; S >= long(v) - long(0) >= ψ(0) - Σψ(G) - long(0)
-        eta = math.pi / volume ** (2.0 / 3.0)
-        if a * a < 4.0 * eta:
-            recip = reduced(2.0 * math.pi * invert(cell).T)
-            _, square_g, left_out = waves(kind, a, eta, recip, volume, 1e-3 * least)
-            mean = long(kind, a, eta, 0.0, volume)[0] - left_out - itself(kind, a, eta)
-            for square in square_g:
-                mean -= 2.0 * long(kind, a, eta, square, volume)[0]
-            lowest = max(lowest, mean)
     return lowest, math.sqrt(closest), pair_j, pair_i
 
 
@@ -348,7 +362,7 @@ def phases(positions, recip, n_gk, cos_ng, sin_ng):
     for g in range(len(n_gk)):
         for k in range(3):
             reach[k] = max(reach[k], abs(n_gk[g, k]))
-    most = reach.max() + 1
+    most = max(reach[0], reach[1], reach[2]) + 1
     c, s = np.empty((3, most)), np.empty((3, most))
     for n in range(len(positions)):
         for k in range(3):
@@ -365,32 +379,50 @@ def phases(positions, recip, n_gk, cos_ng, sin_ng):
 
 
 @njit(cache=True, error_model="numpy")
-def plan(kind, a, fractional, cell, tolerance):
-    """Return split, image radius, reciprocal basis and vectors for all pairs of a crystal; `cell` is reduced."""
-    lowest, _, _, _ = smallest_sum(kind, a, fractional, cell)
+def reciprocal(cell):
+    """Return a reduced basis of the reciprocal lattice, 2π included."""
+    inverse, recip = invert(cell), np.empty((3, 3))
+    for k in range(3):
+        for c in range(3):
+            recip[k, c] = 2.0 * math.pi * inverse[c, k]
+    return reduced(recip)
+
+
+@njit(cache=True, error_model="numpy")
+def plan(kind, a, cell, density, budget):
+    """Return split, image radius, reciprocal basis and vectors that keep every sum's error below `budget`.
+
+    `cell` is reduced; a higher `density` means fewer images and more reciprocal vectors.
+    """
     volume = abs(determinant(cell))
-    budget = tolerance * lowest
-    eta = choose_eta(kind, a, volume, 2.5, budget)
-    recip = reduced(2.0 * math.pi * invert(cell).T)
+    eta = choose_eta(kind, a, volume, density, budget)
+    recip = reciprocal(cell)
     n_gk, square_g, left_out = waves(kind, a, eta, recip, volume, 0.6 * budget)
     radius = image_radius(kind, a, eta, lower_triangle(cell, np.arange(3)), budget - left_out)
     return eta, radius, recip, n_gk, square_g
 
 
 @njit(cache=True, error_model="numpy")
-def all_pairs(kind, a, fractional, cell, tolerance, want_gradients):
+def all_pairs(kind, a, fractional, cell, budget, want_gradients):
     """Return S (n, n), and where wanted dS/dv (n, n, 3) and dS/dstrain (n, n, 3, 3), of the pairs v = x_j - x_i."""
     count = len(fractional)
-    eta, radius, recip, n_gk, square_g = plan(kind, a, fractional, cell, tolerance)
+    eta, radius, recip, n_gk, square_g = plan(kind, a, cell, 2.5, budget)
     volume = abs(determinant(cell))
     L = lower_triangle(cell, np.arange(3))
     wide = count if want_gradients else 0
     sums, slopes, strains = np.empty((count, count)), np.zeros((wide, wide, 3)), np.zeros((wide, wide, 3, 3))
     waves_count = len(square_g)
     wave_ng = np.empty((count, 2 * waves_count))
-    phases(fractional @ cell, recip, n_gk, wave_ng[:, :waves_count], wave_ng[:, waves_count:])
+    positions, vector_gc = np.zeros((count, 3)), np.zeros((waves_count, 3))
+    for k in range(3):
+        for c in range(3):
+            for n in range(count):
+                positions[n, c] += fractional[n, k] * cell[k, c]
+            for g in range(waves_count):
+                vector_gc[g, c] += n_gk[g, k] * recip[k, c]
+    phases(positions, recip, n_gk, wave_ng[:, :waves_count], wave_ng[:, waves_count:])
     weighted = np.empty(2 * waves_count)
-    psi_g, slope_g, vector_gc = np.empty(waves_count), np.empty(waves_count), n_gk.astype(np.float64) @ recip
+    psi_g, slope_g = np.empty(waves_count), np.empty(waves_count)
     for g in range(waves_count):
         value, slope = long(kind, a, eta, square_g[g], volume)
         psi_g[g], slope_g[g] = 2.0 * value, 2.0 * slope
@@ -511,8 +543,17 @@ def add_waves(
             for g in range(width):
                 cos_tg[t, g] += cos_ng[n, g]
                 sin_tg[t, g] += sin_ng[n, g]
-        felt_cos, felt_sin = coefficient_tt @ cos_tg, coefficient_tt @ sin_tg
-        vector_cg = np.ascontiguousarray((n_gk[begin:end].astype(np.float64) @ recip).T)
+        felt_cos, felt_sin = np.zeros((types, width)), np.zeros((types, width))
+        for t in range(types):
+            for u in range(types):
+                for g in range(width):
+                    felt_cos[t, g] += coefficient_tt[t, u] * cos_tg[u, g]
+                    felt_sin[t, g] += coefficient_tt[t, u] * sin_tg[u, g]
+        vector_cg = np.zeros((3, width))
+        for c in range(3):
+            for k in range(3):
+                for g in range(width):
+                    vector_cg[c, g] += n_gk[begin + g, k] * recip[k, c]
         psi_g = np.empty(width)
         for g in range(width):
             psi_g[g], slope = long(kind, a, eta, square_g[begin + g], volume)

@@ -147,7 +147,23 @@ def _sums(atoms: Atoms, name: str, kind: int, a: float, tolerance: float, gradie
     basis = kernels.reduced(cell)
     fractional = positions @ np.linalg.inv(basis)
     fractional -= np.floor(fractional)
-    _, closest, i, j = kernels.smallest_sum(kind, a, fractional, basis)
+    smallest, closest, i, j = kernels.smallest_sum(kind, a, fractional, basis)
     if closest < COINCIDENT:
         raise BadCrystal(f"{name}atoms {i} and {j} stand in the same place: take one of them out")
-    return LatticeSum(*kernels.all_pairs(kind, a, fractional, basis, tolerance, gradients))
+    if _worth_a_look(kind, a, basis, volume):
+        rough, _, _ = kernels.all_pairs(kind, a, fractional, basis, 0.01 * smallest, False)
+        smallest = max(smallest, float(np.maximum(rough - 0.01 * smallest, _unit(kind, a, volume)).min()))
+    return LatticeSum(*kernels.all_pairs(kind, a, fractional, basis, tolerance * smallest, gradients))
+
+
+def _unit(kind: int, a: float, volume: float) -> float:
+    """Return f(V^(1/3)), the unit in which small sums are judged."""
+    return float(kernels.bare(kind, a, volume ** (1 / 3)))
+
+
+def _worth_a_look(kind: int, a: float, basis: Floats, volume: float) -> bool:
+    """Say whether sums may be much larger than their nearest terms: then a rough sum saves half the work or more."""
+    if kind == kernels.POWER and a == 1.0:
+        return False
+    slow = a < 5.0 if kind == kernels.POWER else a * volume ** (1 / 3) < 4.0
+    return bool(slow or np.linalg.norm(basis[2]) > 3.0 * np.linalg.norm(basis[0]))
