@@ -32,6 +32,12 @@ _HOME = {
     "UF": "lodewell.potentials.uf",
     "MEAM": "lodewell.potentials.meam",
     "GAP": "lodewell.potentials.gap.gap",
+    "Coulomb": "lodewell.potentials.ionic",
+    "London": "lodewell.potentials.ionic",
+    "BornMayer": "lodewell.potentials.ionic",
+    "lattice_sum": "lodewell.potentials.lattice_sums",
+    "lattice_sum_gradients": "lodewell.potentials.lattice_sums",
+    "LatticeSum": "lodewell.potentials.lattice_sums",
     "load": "lodewell.potentials.store",
     "score": "lodewell.judge.score",
     "Scored": "lodewell.judge.score",
@@ -103,6 +109,12 @@ if TYPE_CHECKING:
     from lodewell.potentials.base import Result as Result
     from lodewell.potentials.check import check_potential as check_potential
     from lodewell.potentials.gap.gap import GAP as GAP
+    from lodewell.potentials.ionic import BornMayer as BornMayer
+    from lodewell.potentials.ionic import Coulomb as Coulomb
+    from lodewell.potentials.ionic import London as London
+    from lodewell.potentials.lattice_sums import LatticeSum as LatticeSum
+    from lodewell.potentials.lattice_sums import lattice_sum as lattice_sum
+    from lodewell.potentials.lattice_sums import lattice_sum_gradients as lattice_sum_gradients
     from lodewell.potentials.meam import MEAM as MEAM
     from lodewell.potentials.pair import ZBL as ZBL
     from lodewell.potentials.pair import Buckingham as Buckingham

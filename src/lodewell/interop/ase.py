@@ -54,6 +54,8 @@ class LodewellCalculator(Calculator):  # type: ignore[misc]
         else:
             if why := self.potential.unsupported(batch.species_n):
                 raise UnsupportedElement(f"{self.atoms.get_chemical_formula()}: {why}")
+            if why := self.potential.refuses(self.atoms):
+                raise BadCrystal(f"{self.atoms.get_chemical_formula()}: {why}")
             neighbours = self.potential.neighbours(batch, self.skin)
         self._kept = (batch, neighbours)
         if neighbours.no_place_b[0]:

@@ -181,7 +181,7 @@ def _refusal(record: Record, potential: Potential) -> Scored | None:
     if why:
         formula = reduced_formula(atoms.numbers) if len(atoms) and 0 < max(atoms.numbers) <= 118 else None
         return Scored(record.file or None, record.frame, _id(atoms), formula, "bad input", why)
-    if why := potential.unsupported(atoms.numbers):
+    if why := potential.refuses(atoms):
         return Scored(record.file or None, record.frame, _id(atoms), reduced_formula(atoms.numbers), "unsupported", why)
     return None
 

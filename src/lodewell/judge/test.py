@@ -269,7 +269,7 @@ class _Comparison:
         if frame.energy is None and frame.forces_nc is None and frame.stress_cc is None:
             why: str | None = "it has neither energy nor forces nor stress"
         else:
-            why = validate(frame.atoms) or self.potential.unsupported(frame.atoms.numbers)
+            why = validate(frame.atoms) or self.potential.refuses(frame.atoms)
         if why is not None:
             self.refused.append(Refused(frame.file, frame.frame, why))
         return why is None

@@ -172,7 +172,7 @@ def tail_factor(L, rate, square):
     """
     y = max(rate * square, 1e-300)
     best = np.inf
-    for s in (0.25, 0.5, 1.0, 1.5):
+    for s in (0.5, 1.5):
         alpha = min(1.0, s / y)
         product = math.exp(alpha * y)
         for k in range(3):
@@ -214,7 +214,7 @@ def image_radius(kind, a, eta, L, budget):
     low, high = 0.0, 1.0 / math.sqrt(eta)
     while short(kind, a, eta, high**2)[0] * tail_factor(L, eta, high**2) > budget:
         low, high = high, 1.5 * high
-    while high - low > 0.003 * high:
+    while high - low > 0.01 * high:
         middle = 0.5 * (low + high)
         if short(kind, a, eta, middle**2)[0] * tail_factor(L, eta, middle**2) > budget:
             low = middle
@@ -347,6 +347,20 @@ def smallest_sum(kind, a, fractional, cell):
     return lowest, math.sqrt(closest), pair_j, pair_i
 
 
+@njit(cache=True, error_model="numpy")
+def prepare(kind, a, positions, cell):
+    """Return a reduced basis, fractional coordinates in it within 0 and 1, and what `smallest_sum` says of them."""
+    basis = reduced(cell)
+    inverse = invert(basis)
+    fractional = np.empty_like(positions)
+    for n in range(len(positions)):
+        for k in range(3):
+            f = positions[n, 0] * inverse[0, k] + positions[n, 1] * inverse[1, k] + positions[n, 2] * inverse[2, k]
+            fractional[n, k] = f - math.floor(f)
+    lowest, closest, i, j = smallest_sum(kind, a, fractional, basis)
+    return basis, fractional, lowest, closest, i, j
+
+
 @njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _dot(x, y):
     total = 0.0
@@ -473,8 +487,10 @@ def all_pairs(kind, a, fractional, cell, budget, want_gradients):
                                     strains[i, j, c, e] += slope * d[c] * d[e]
             sums[i, j] = sums[j, i] = total
             if want_gradients and i != j:
-                slopes[j, i] = -slopes[i, j]
-                strains[j, i] = strains[i, j]
+                for c in range(3):
+                    slopes[j, i, c] = -slopes[i, j, c]
+                    for e in range(3):
+                        strains[j, i, c, e] = strains[i, j, c, e]
     return sums, slopes, strains
 
 
@@ -531,7 +547,7 @@ def add_waves(
         energies[n] += share - 0.5 * own * coefficient_tt[type_n[n], type_n[n]]
         for c in range(3):
             virial[c, c] += share
-    block = max(1, min(len(n_gk), 65_536 // max(count, 1)))
+    block = max(1, min(len(n_gk), max(1024, 65_536 // count)))
     cos_ng, sin_ng = np.empty((count, block)), np.empty((count, block))
     for begin in range(0, len(n_gk), block):
         end = min(begin + block, len(n_gk))
@@ -595,3 +611,25 @@ def direct_radius(a, L, budget):
             logarithm += math.log1p(2.0 / math.expm1(q)) if q < 700.0 else 0.0
         best = min(best, logarithm / ((1.0 - alpha) * a))
     return max(best, 0.0)
+
+
+@njit(cache=True, error_model="numpy")
+def add_exponentials(
+    height_tt, rate_tt, radius_tt, type_n, i_p, j_p, vector_pc, energies, forces, virial
+):  # fmt: skip
+    """Add Σ_{i<j} A exp(-a r) within each pair's radius; each pair stands once."""
+    for p in range(len(i_p)):
+        i, j = i_p[p], j_p[p]
+        t, u = type_n[i], type_n[j]
+        r = math.sqrt(vector_pc[p, 0] ** 2 + vector_pc[p, 1] ** 2 + vector_pc[p, 2] ** 2)
+        if r > radius_tt[t, u]:
+            continue
+        value = height_tt[t, u] * math.exp(-rate_tt[t, u] * r)
+        energies[i] += 0.5 * value
+        energies[j] += 0.5 * value
+        for c in range(3):
+            push = -rate_tt[t, u] * value / r * vector_pc[p, c]
+            forces[i, c] += push
+            forces[j, c] -= push
+            for e in range(3):
+                virial[c, e] -= push * vector_pc[p, e]

@@ -114,6 +114,10 @@ class Potential(ABC):
         names = ", ".join(chemical_symbols[z] for z in missing)
         return f"this potential has no curve for {names}{self._alternatives(missing)}"
 
+    def refuses(self, atoms: Atoms) -> str | None:
+        """Say why this crystal cannot be computed, or None if it can; most families look at its elements alone."""
+        return self.unsupported(atoms.numbers)
+
     def _alternatives(self, missing: list[int]) -> str:
         return ""
 
@@ -126,12 +130,15 @@ class Potential(ABC):
 
         Raises:
             UnsupportedElement: when an element has no parameters, naming the crystal.
-            BadCrystal: when positions or cell are not finite, or a periodic cell has no volume.
+            BadCrystal: when positions or cell are not finite, a periodic cell has no volume, or the family is not
+                defined for such a crystal.
         """
         atoms = [crystals] if isinstance(crystals, Atoms) else list(crystals)
         for k, a in enumerate(atoms):
             if why := self.unsupported(a.numbers):
                 raise UnsupportedElement(f"crystal {k} ({a.get_chemical_formula()}): {why}")
+            if why := self.refuses(a):
+                raise BadCrystal(f"crystal {k} ({a.get_chemical_formula()}): {why}")
         return self.evaluate_batch(Batch.from_atoms(atoms))
 
     def evaluate_batch(self, batch: Batch) -> list[Result]:

@@ -133,21 +133,18 @@ def _kind(power: float, decay: float | None, screening: float | None, tolerance:
 
 def _sums(atoms: Atoms, name: str, kind: int, a: float, tolerance: float, gradients: bool) -> LatticeSum:
     cell = np.array(atoms.cell.array, dtype=np.float64, order="C")
-    positions = np.asarray(atoms.positions, dtype=np.float64)
+    positions = np.array(atoms.positions, dtype=np.float64, order="C")
     if not atoms.pbc.all():
         raise BadCrystal(f"{name}{OUTSIDE}")
-    volume = abs(float(np.linalg.det(cell)))
-    lengths = float(np.linalg.norm(cell, axis=1).prod())
-    if not (np.isfinite(positions).all() and np.isfinite(volume) and volume > 1e-9 * lengths > 0.0):
+    volume = abs(float(kernels.determinant(cell)))
+    length = math.sqrt(float((cell * cell).sum(axis=1).prod()))
+    if not (np.isfinite(positions).all() and math.isfinite(length) and volume > 1e-9 * length > 0.0):
         raise BadCrystal(f"{name}positions or cell are not finite, or the cell has no volume")
     if kind != kernels.POWER and a * volume ** (1 / 3) > _FASTEST:
         raise BadOption(f"{name}exp(-{a:g} r) vanishes within the cell: use a longer range than {1 / a:g} Å")
     if len(atoms) == 0:
         return LatticeSum(np.zeros((0, 0)), np.zeros((0, 0, 3)), np.zeros((0, 0, 3, 3)))
-    basis = kernels.reduced(cell)
-    fractional = positions @ np.linalg.inv(basis)
-    fractional -= np.floor(fractional)
-    smallest, closest, i, j = kernels.smallest_sum(kind, a, fractional, basis)
+    basis, fractional, smallest, closest, i, j = kernels.prepare(kind, a, positions, cell)
     if closest < COINCIDENT:
         raise BadCrystal(f"{name}atoms {i} and {j} stand in the same place: take one of them out")
     if _worth_a_look(kind, a, basis, volume):
@@ -166,4 +163,4 @@ def _worth_a_look(kind: int, a: float, basis: Floats, volume: float) -> bool:
     if kind == kernels.POWER and a == 1.0:
         return False
     slow = a < 5.0 if kind == kernels.POWER else a * volume ** (1 / 3) < 4.0
-    return bool(slow or np.linalg.norm(basis[2]) > 3.0 * np.linalg.norm(basis[0]))
+    return bool(slow or basis[2] @ basis[2] > 9.0 * (basis[0] @ basis[0]))

@@ -33,6 +33,9 @@ _FAMILIES = {
     "sum": "lodewell.potentials.sum:Sum",
     "meam": "lodewell.potentials.meam:MEAM",
     "gap": "lodewell.potentials.gap.gap:GAP",
+    "coulomb": "lodewell.potentials.ionic:Coulomb",
+    "london": "lodewell.potentials.ionic:London",
+    "born-mayer": "lodewell.potentials.ionic:BornMayer",
 }
 
 # Files of other codes by the end of their names, and the functions that read them.

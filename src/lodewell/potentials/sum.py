@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from ase import Atoms
 
 from lodewell.crystals.batch import Batch, Floats
 from lodewell.crystals.neighbours import Neighbours
@@ -45,6 +46,13 @@ class Sum(Potential):
         """Say which term lacks which element."""
         for _, term in self.terms:
             if why := term.unsupported(species_n):
+                return f"{term.kind}: {why}"
+        return None
+
+    def refuses(self, atoms: Atoms) -> str | None:
+        """Say which term cannot compute a crystal, and why."""
+        for _, term in self.terms:
+            if why := term.refuses(atoms):
                 return f"{term.kind}: {why}"
         return None
 

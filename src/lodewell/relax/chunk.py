@@ -68,7 +68,7 @@ def _admit(place: int, record: Record, potential: Potential, options: RelaxOptio
         why = "a pressure means nothing without three periodic directions: leave it out for molecules, chains and slabs"
     if why is not None:
         return refused(record, "bad input", why)
-    if unknown := potential.unsupported(atoms.numbers):
+    if unknown := potential.refuses(atoms):
         return refused(record, "unsupported", unknown)
     group: Group | None = None
     try:
