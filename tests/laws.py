@@ -7,8 +7,11 @@ from ase.build import bulk, molecule
 
 from lodewell import (
     ZBL,
+    BornMayer,
     Buckingham,
+    Coulomb,
     LennardJones,
+    London,
     Morse,
     PairPotential,
     PairTable,
@@ -69,6 +72,9 @@ potentials = {
     "MEAM of two elements, uneven knots": made_up_meam("O", "Ti", even=False),
     "GAP": made_up_gap("Si"),
     "GAP of two elements over a wall": made_up_gap("O", "Ti", baseline=True),
+    "Coulomb, London and Born–Mayer": Coulomb({"Mg": 2.0, "O": -2.0})
+    + London({"O-O": 27.88, "Mg-O": 0.0})
+    + BornMayer({"Mg-O": (1428.5, 0.2945), "O-O": (22764.0, 0.149)}),
     "sum of pairs": lj + 0.5 * ZBL(),
     "difference of a table and a pair": table - 0.1 * Morse({"Li-O": (1.0, 1.5, 2.0)}, cutoff=4.0),
     "full list": Morse({"Cu-Cu": (0.3429, 1.3588, 2.866)}, cutoff=5.0) + through_ase(ZBL()),
@@ -103,4 +109,5 @@ def settings_of(potential: Potential) -> list[Atoms]:
 @pytest.mark.parametrize("name", sorted(potentials.keys() - {"through ASE", "full list"}))
 def test_every_law_holds_in_every_periodicity(name):
     potential = potentials[name]
-    assert check_potential(potential, settings_of(potential), seed=3) == []
+    settings = [atoms for atoms in settings_of(potential) if potential.refuses(atoms) is None]
+    assert check_potential(potential, settings, seed=3) == []

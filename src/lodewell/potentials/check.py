@@ -181,6 +181,8 @@ def _smooth_at_cutoff(potential: Potential, atoms: Atoms, tolerance: float, foun
     if potential.cutoff <= 0.0:
         return
     numbers = [atoms.numbers[0], atoms.numbers[-1]]
+    if potential.refuses(Atoms(numbers, positions=[[0, 0, 0], [potential.cutoff, 0, 0]])) is not None:
+        return  # lattice sums know no dimer
     gap = 1e-7
     inside, outside = (
         _result(potential, Atoms(numbers, positions=[[0, 0, 0], [potential.cutoff + s, 0, 0]])) for s in (-gap, gap)

@@ -35,7 +35,7 @@ _DENSITY = 1.7  # reciprocal vectors against images, times N^(1/3): the quickest
 
 
 class LatticePotential(Potential):
-    """½ Σ_ij Σ'_R C_ij f(\\|x_j - x_i + R\\|) over all images, without a cutoff; a term supplies `_add`.
+    """½ Σ_ij Σ'_R C_ij f(r) over all images, without a cutoff; a term supplies `_add`.
 
     Raises (from every computation):
         BadCrystal: for molecules, chains and slabs.
@@ -70,8 +70,8 @@ class LatticePotential(Potential):
         Raises:
             BadCrystal: for molecules, chains and slabs.
         """
-        for b in np.flatnonzero(~batch.pbc_bc.all(axis=1)):
-            raise BadCrystal(f"crystal {b}: {OUTSIDE}")
+        for outside in np.flatnonzero(~batch.pbc_bc.all(axis=1)):
+            raise BadCrystal(f"crystal {outside}: {OUTSIDE}")
         energies, forces = np.zeros(len(batch.species_n)), np.zeros((len(batch.species_n), 3))
         virials = np.zeros((len(batch), 3, 3))
         for b, s in enumerate(batch.slices):
@@ -137,8 +137,8 @@ class Coulomb(LatticePotential):
         if abs(excess) > _NEUTRAL and not self._said:
             self._said = True
             logger.warning(
-                "charges of a cell add up to %+.3g e: it is computed in a neutralising background, which makes energies "
-                "of different cells incomparable and adds to the stress",
+                "charges of a cell add up to %+.3g e: it is computed in a neutralising background, which makes "
+                "energies of different cells incomparable and adds to the stress",
                 excess,
             )
         self._add_split(kernels.POWER, 1.0, self._coefficient_tt, positions_nc, cell_cc, type_n, out)
@@ -162,6 +162,8 @@ def _named_pairs(pairs: Mapping[str, Any]) -> tuple[list[int], list[tuple[int, i
 
 class London(LatticePotential):
     """Dispersion, -C6/r^6, undamped. Pairs of elements that are not named do not interact.
+
+    An element that stands in no pair is refused: name a pair of it with 0.
 
     Args:
         c6: C6 in eV Å^6 by pair of elements, such as ``{"Ar-Ar": 63.8}``.
@@ -194,7 +196,9 @@ class London(LatticePotential):
 
 
 class BornMayer(LatticePotential):
-    """Repulsion, A exp(-r/ρ), summed as it stands. Pairs of elements that are not named do not interact.
+    """Repulsion, A exp(-r/ρ). Pairs of elements that are not named do not interact.
+
+    An element that stands in no pair is refused: name a pair of it with 0.
 
     Args:
         pairs: A in eV and ρ in Å by pair of elements, such as ``{"Mg-O": (1428.5, 0.2945)}``.

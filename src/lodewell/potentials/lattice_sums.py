@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 
 from lodewell.crystals.batch import Floats
+from lodewell.crystals.images import determinant
 from lodewell.errors import BadCrystal, BadOption
 from lodewell.potentials import _lattice_sums as kernels
 
@@ -46,10 +47,15 @@ class LatticeSum:
 
 @overload
 def lattice_sum(
-    atoms: Atoms, power: float = ..., *, decay: float | None = ..., screening: float | None = ..., tolerance: float = ...
+    atoms: Atoms,
+    power: float = ...,
+    *,
+    decay: float | None = ...,
+    screening: float | None = ...,
+    tolerance: float = ...,
 ) -> Floats: ...
 @overload
-def lattice_sum(
+def lattice_sum(  # type: ignore[overload-cannot-match]  # ASE carries no types, so that Atoms is anything to mypy
     atoms: Sequence[Atoms],
     power: float = ...,
     *,
@@ -67,9 +73,9 @@ def lattice_sum(
 ) -> Floats | list[Floats]:
     """Sum r^-power, or exp(-decay r), or exp(-screening r)/r, over the lattice, for all pairs of a crystal's atoms.
 
-    Every value is right within `tolerance` · max(\\|S\\|, f(V^(1/3))), V being the cell's volume, down to rounding
-    (some 1e-14). With power 1 the sum is the analytic continuation, which has the meaning of a charge in a
-    neutralising background: its mean over the cell is zero.
+    Every value is right within `tolerance` times the larger of the sum itself and f(V^(1/3)), V being the cell's
+    volume, down to rounding (some 1e-14; 1e-12 for powers that are neither 1 nor even). With power 1 the sum is the
+    analytic continuation: that of a charge in a neutralising background, so that its mean over the cell is zero.
 
     Args:
         atoms: a crystal, or several.
@@ -136,7 +142,7 @@ def _sums(atoms: Atoms, name: str, kind: int, a: float, tolerance: float, gradie
     positions = np.array(atoms.positions, dtype=np.float64, order="C")
     if not atoms.pbc.all():
         raise BadCrystal(f"{name}{OUTSIDE}")
-    volume = abs(float(kernels.determinant(cell)))
+    volume = abs(float(determinant(cell)))
     length = math.sqrt(float((cell * cell).sum(axis=1).prod()))
     if not (np.isfinite(positions).all() and math.isfinite(length) and volume > 1e-9 * length > 0.0):
         raise BadCrystal(f"{name}positions or cell are not finite, or the cell has no volume")
