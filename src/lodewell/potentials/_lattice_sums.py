@@ -60,7 +60,10 @@ def exponential_integral(order, y):
             value = (gaussian - y * value) / nu
             nu += 1.0
         return value
-    return math.exp(-y) * _fraction(y + order, order)
+    tail = y  # Stieltjes' fraction from its end: all terms are positive, so that rounding does not add up
+    for k in range(int(90.0 / y) + 20, 0, -1):
+        tail = y + (order + k - 1.0) / (1.0 + k / tail)
+    return math.exp(-y) / tail
 
 
 @njit(cache=True, error_model="numpy")

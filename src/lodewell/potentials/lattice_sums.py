@@ -74,8 +74,8 @@ def lattice_sum(
     """Sum r^-power, or exp(-decay r), or exp(-screening r)/r, over the lattice, for all pairs of a crystal's atoms.
 
     Every value is right within `tolerance` times the larger of the sum itself and f(V^(1/3)), V being the cell's
-    volume, down to rounding (some 1e-14; 1e-12 for powers that are neither 1 nor even). With power 1 the sum is the
-    analytic continuation: that of a charge in a neutralising background, so that its mean over the cell is zero.
+    volume, down to rounding (some 1e-14). With power 1 the sum is the analytic continuation: that of a charge in a
+    neutralising background, so that its mean over the cell is zero.
 
     Args:
         atoms: a crystal, or several.
