@@ -226,7 +226,9 @@ def test_a_map_of_atoms():
     assert found.colour == "element"
     x = places(found)[:, 0]
     assert np.sign(x[0]) == np.sign(x[2]) != np.sign(x[1])
-    only = map_crystals([salt], MapOptions(by="atoms", element="Cl"))
+    only = map_crystals([salt], MapOptions(element="Cl"))
+    with pytest.raises(BadOption, match="an element chooses among atoms"):
+        map_crystals([salt], MapOptions(by="crystals", element="Cl"))
     assert [row.atom for row in only.rows] == [1, 3]
     with pytest.raises(BadOption, match="none holds Fe"):
         map_crystals([salt], MapOptions(by="atoms", element="Fe"))
