@@ -213,6 +213,11 @@ def test_colours_chosen_without_being_asked():
     for atoms in cells:
         del atoms.info["REF_energy"]
     assert map_crystals(cells).colour == "volume"
+    symbols = ("Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba")
+    salts = [bulk(a + b, "rocksalt", a=5.0) for a in symbols for b in ("O", "S", "F", "Cl")]
+    found = map_crystals(salts)
+    assert found.colour == "class"
+    assert [row.value for row in found.rows[:4]] == ["oxide", "sulfide", "fluoride", "chloride"]
 
 
 # ------------------------------------------------------------------------------------------------------------- atoms
