@@ -16,8 +16,8 @@ class MapOptions:
         by: a point a crystal, by the mean density of all its atoms, or a point an atom; by default crystals, and
             atoms where a GAP or an element is given.
         colour: energy (per atom, as labelled), volume, density, config_type, elements, class (such as oxide),
-            formula, element (of atoms), uncertainty (of a GAP that knows it), or any other name that stands beside the crystals in their file; by
-            default what tells most.
+            formula, element (of atoms), uncertainty (of a GAP that knows it), or any other name that stands beside the
+            crystals in their file; by default what tells most.
         cutoff: of SOAP, in Å; by default 1.85 times the cube root of the median volume of an atom: 5 Å for silicon.
         sigma: width of the Gaussian that stands for an atom, in Å; by default a tenth of the cutoff.
         n_max: radial functions of SOAP an element.
