@@ -119,8 +119,8 @@ def test_a_list_tells_terms_and_what_was_noted(silicon, tmp_path):
     text = run("list", tmp_path / "si.lodewell")
     for wanted in (
         "3 terms with 24 sparse points", "baseline: zbl to 2.5 Å", "error bars: known", "θ 0.8 Å", "angle Si-Si-Si",
-        "n 4, l 4, σ 0.5 Å, ζ 4", "0.3 eV", "σ of the labels: energy 1 to 20 meV/atom, force 0.1 eV/Å",
-        "energy 5 meV/atom, stress 0.1 eV/atom (virial)", "from 1.70 Å",
+        "n 4, l 4, σ 0.5 Å, ζ 4", "0.3 eV", "σ of the labels: energy 1 to 20 meV/√atom, force 0.1 eV/Å",
+        "energy 5 meV/√atom, stress 0.1 eV/√atom (virial)", "from 1.70 Å",
     ):  # fmt: skip
         assert wanted in text, wanted
     rows = json.loads(run("list", tmp_path / "si.lodewell", "--json"))
