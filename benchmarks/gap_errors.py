@@ -1,7 +1,7 @@
 """Test errors of GAP on the six mlearn sets: the reference code's own fit, ours of the same settings, and by default.
 
-`python benchmarks/gap_errors.py [--redo] [Si Ge ...] [same default peer]`: what `results/gap/ELEMENT-CASE.json` holds is
-kept unless --redo is given. An element takes the reference code five minutes and 7 GB, ours a minute.
+`python benchmarks/gap_errors.py [--redo] [Si Ge ...] [same default peer]`: what `results/gap/ELEMENT-CASE.json` holds
+is kept unless --redo is given. An element takes the reference code five minutes and 7 GB, ours a minute.
 """
 
 from __future__ import annotations
