@@ -138,6 +138,12 @@ def _cpu_seconds() -> float:
     return sum(os.times()[:4])
 
 
+def busy() -> str:
+    """Say how busy the machine is: wall times mean little when others use its cores, processor times do."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"Load of the machine's {cores} cores meanwhile: {os.getloadavg()[0]:.1f}."
+
+
 def peak_memory_MB() -> float:
     """Return the largest resident memory that this process has had, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
