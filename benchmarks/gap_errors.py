@@ -100,7 +100,7 @@ def write(found: dict[str, dict[str, Any]]) -> None:
             there = [mine[case] for case in CASES if case in mine]
             row += [
                 " / ".join(str(case["coefficients"]) for case in there),
-                " / ".join(f"{case['cpu_seconds']:.0f}" for case in there),
+                " / ".join(f"{case['cpu_seconds']:.0f}" if case["cpu_seconds"] else "–" for case in there),
             ]
             rows.append(row)
         title = {"mae": "mean absolute", "rmse": "root mean square"}[measure]
