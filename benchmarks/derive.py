@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness import one_thread, race, report, run_command
+from harness import busy, one_thread, race, report, run_command
 
 ASE_ALONE = """
 import gzip, io, sys
@@ -109,7 +109,7 @@ def main() -> None:
     note = (
         "Whole processes, all their children together. The histogram kernel alone, on one core and in processor time: "
         f"{speed['measured_per_s']:.2g} pair distances per second, {speed['within_per_s']:.2g} of them within 11 Å, "
-        "each pair of atoms once."
+        "each pair of atoms once. Memory: pages that the processes share counted once. " + busy()
     )
     columns = ["", "crystals", "wall (s)", "CPU (s)", "peak memory (MB)", "runs"]
     report("derive", "Deriving a table", columns, rows, note, kernel=speed)

@@ -64,7 +64,6 @@ def child(path: str, points: int, case: str) -> None:
 
     out: dict[str, Any] = {"imports": time.process_time() - start, "imported_MB": peak_memory_MB()}
     add = Streamed.add
-    laps = Laps()
 
     def timed(*given: Any) -> None:
         before = time.process_time()

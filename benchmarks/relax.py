@@ -11,13 +11,12 @@ strained likewise, through `lodewell relax` with `spp` and two workers, from the
 
 from __future__ import annotations
 
-from harness import one_thread, race, report
+from harness import busy, one_thread, race, report
 
 one_thread()
 
 import argparse  # noqa: E402
 import json  # noqa: E402
-import os  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
@@ -127,12 +126,6 @@ def morse(count: int, for_ase: int, torchsim: str | None) -> None:
         "ASE with the Fréchet cell filter and lodewell's calculator. TorchSim cuts the potential sharply, which moves "
         "its energies. " + busy(),
     )  # fmt: skip
-
-
-def busy() -> str:
-    """Say how busy the machine was: wall times mean little when others use its cores, processor times do."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"Load of the machine's {cores} cores meanwhile: {os.getloadavg()[0]:.1f}."
 
 
 def watched(words: list[str]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from harness import one_thread, race, report
+from harness import busy, one_thread, race, report
 
 one_thread()
 
@@ -16,7 +16,7 @@ from ase.build import bulk  # noqa: E402
 from ase.optimize import LBFGS  # noqa: E402
 
 import lodewell  # noqa: E402
-from relax import FMAX, SAME, busy, by_ase, shaken  # noqa: E402
+from relax import FMAX, SAME, by_ase, shaken  # noqa: E402
 from uf_cases import potential  # noqa: E402
 
 FEW = 12  # cells for ASE

@@ -1,10 +1,11 @@
-"""The tutorial from DFT frames to a LAMMPS run: its data, its fit, and its LAMMPS script, run by LAMMPS."""
+"""The tutorials of fits: their data, what they find, and the LAMMPS script of one, run by LAMMPS."""
 
 import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import bulk
 
 import lodewell
 from tests.interop.test_lammps import lammps_module
@@ -16,6 +17,12 @@ FRAMES = Path(__file__).parents[1] / "examples" / "silicon-frames"
 def potential() -> lodewell.UF:
     options = lodewell.UFOptions(intervals_3body=6)
     return lodewell.fit_uf(lodewell.LabelledSource(FRAMES / "train.extxyz.gz", options), options)
+
+
+@pytest.fixture(scope="module")
+def gap() -> lodewell.GAP:
+    options = lodewell.GAPOptions(points=300)
+    return lodewell.fit_gap(lodewell.LabelledSource(FRAMES / "train.extxyz.gz", options), options)
 
 
 def test_no_frame_is_in_both_sets():
@@ -50,3 +57,16 @@ def test_lammps_runs_it_and_agrees(potential, tmp_path):
     energy, force = agree["differences"](tmp_path / "silicon.lodewell", tmp_path)
     assert energy < 1e-8
     assert force < 1e-9
+
+
+def test_a_gap_of_few_points_is_nearer_to_the_frames_than_splines(gap, potential):
+    errors, of_splines = (lodewell.test(p, FRAMES / "test.extxyz.gz") for p in (gap, potential))
+    assert errors.force.mae < 0.9 * of_splines.force.mae
+    assert errors.energy.mae < 0.7 * of_splines.energy.mae
+    assert 0.7 < errors.calibration["force"].z_rms < 1.4
+
+
+def test_a_gap_tells_what_it_has_never_seen(gap):
+    crystals = bulk("Si", "diamond", a=5.46, cubic=True), bulk("Si", "sc", a=2.53), bulk("Si", "bcc", a=3.09)
+    diamond, simple, bcc = (sure.grade_n.max() for sure in gap.uncertainty(crystals))
+    assert diamond < 0.5 < 1.0 < min(simple, bcc)

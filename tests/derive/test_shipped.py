@@ -71,3 +71,17 @@ def test_salts_relax_to_their_lattice_constants(refined):
     crystals = [bulk(name, "rocksalt", a=1.05 * a) for name, a in experiment.items()]
     found = [2 * (o.volume_per_atom) ** (1 / 3) for o in lodewell.relax(crystals, refined)]
     np.testing.assert_allclose(found, list(experiment.values()), rtol=0.06)
+
+
+def test_curves_alone_give_the_same_energies_and_are_light(refined):
+    """What workers are sent computes as the table does, without the histograms behind it."""
+    import pickle
+
+    from ase.build import bulk
+
+    alone = refined.curves_alone()
+    crystals = [bulk("NaCl", "rocksalt", a=5.5), bulk("MgO", "rocksalt", a=4.3)]
+    for a, b in zip(refined.evaluate(crystals), alone.evaluate(crystals), strict=True):
+        assert a.energy == b.energy
+        assert np.array_equal(a.virial_cc, b.virial_cc)
+    assert len(pickle.dumps(refined.curves_alone())) < 0.4 * len(pickle.dumps(lodewell.load("spp")))

@@ -153,7 +153,7 @@ def test_a_fit_goes_on_where_it_was_interrupted(frames, tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         fit_gap_files(source(frames), options, out=out, report=pull_the_plug)
-    assert (tmp_path / "si.partial").exists()
+    assert (tmp_path / "si.lodewell.partial").exists()
 
     def note(stage, done, total):
         if stage == "rows":
@@ -161,14 +161,14 @@ def test_a_fit_goes_on_where_it_was_interrupted(frames, tmp_path, monkeypatch):
 
     resumed = fit_gap_files(source(frames), options, out=out, report=note).potential
     assert met[0] > 8  # the first chunks were not folded again
-    assert not (tmp_path / "si.partial").exists()
+    assert not (tmp_path / "si.lodewell.partial").exists()
     atoms = read(FRAMES / "test.extxyz.gz", 3)
     np.testing.assert_allclose(resumed.evaluate(atoms)[0].forces_nc, whole.evaluate(atoms)[0].forces_nc, atol=1e-9)
 
 
 def test_a_state_of_other_options_is_not_taken_up(frames, tmp_path):
     out = tmp_path / "si.lodewell"
-    (tmp_path / "si.partial").write_bytes(b"cut short")
+    (tmp_path / "si.lodewell.partial").write_bytes(b"cut short")
     found = fit_gap_files(source(frames), replace(SMALL, uncertainty=False), out=out)
     assert found.potential.evaluate(bulk("Si"))[0].energy == pytest.approx(-10.8, abs=0.2)
 

@@ -213,6 +213,11 @@ def test_colours_chosen_without_being_asked():
     for atoms in cells:
         del atoms.info["REF_energy"]
     assert map_crystals(cells).colour == "volume"
+    symbols = ("Li", "Na", "K", "Rb", "Cs", "Mg", "Ca", "Sr", "Ba")
+    salts = [bulk(a + b, "rocksalt", a=5.0) for a in symbols for b in ("O", "S", "F", "Cl")]
+    found = map_crystals(salts)
+    assert found.colour == "class"
+    assert [row.value for row in found.rows[:4]] == ["oxide", "sulfide", "fluoride", "chloride"]
 
 
 # ------------------------------------------------------------------------------------------------------------- atoms
@@ -226,7 +231,9 @@ def test_a_map_of_atoms():
     assert found.colour == "element"
     x = places(found)[:, 0]
     assert np.sign(x[0]) == np.sign(x[2]) != np.sign(x[1])
-    only = map_crystals([salt], MapOptions(by="atoms", element="Cl"))
+    only = map_crystals([salt], MapOptions(element="Cl"))
+    with pytest.raises(BadOption, match="an element chooses among atoms"):
+        map_crystals([salt], MapOptions(by="crystals", element="Cl"))
     assert [row.atom for row in only.rows] == [1, 3]
     with pytest.raises(BadOption, match="none holds Fe"):
         map_crystals([salt], MapOptions(by="atoms", element="Fe"))

@@ -73,6 +73,16 @@ def test_more_pairs_than_a_block_holds():
     assert -np.trace(result.virial_cc) == pytest.approx(0.5 * (slope * distance[distance > 0]).sum(), rel=1e-12)
 
 
+def test_many_curves_are_joined_as_one_alone_is():
+    """Curves are joined in blocks; the first, the last and those at the seam do not notice."""
+    many = u * np.linspace(0.5, 2.0, 600)[:, None]
+    spacing = r[1] - r[0]
+    together = Curves.through(r, many, spacing, origin=0.8)
+    for s in (0, 255, 256, 599):
+        alone = Curves.through(r, many[s : s + 1], spacing, origin=0.8)
+        assert np.array_equal(together.coefficients_skx[s], alone.coefficients_skx[0])
+
+
 def test_curves_that_end_apart_or_are_no_curves_are_refused():
     with pytest.raises(BadOption, match="must end at the same cutoff"):
         PairTable({"Li-O": (r, u), "O-O": (r - 0.5, u)})

@@ -50,8 +50,10 @@ class Progress:
     refused: list[tuple[str, int, str]] = field(default_factory=list)
 
     def batch(self) -> Batch:
-        """Return all crystals in one batch."""
-        return Batch.joined(self.batches)
+        """Return all crystals in one batch, which takes the place of the many."""
+        if len(self.batches) != 1:
+            self.batches = [Batch.joined(self.batches)]
+        return self.batches[0]
 
 
 def fingerprint(paths: list[str], options: dict[str, Any]) -> str:

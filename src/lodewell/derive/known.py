@@ -12,7 +12,7 @@ from lodewell.derive.checkpoint import Progress
 from lodewell.potentials.statistical import Known, Statistical
 from lodewell.workers import Workers
 
-_PART = 1000
+_PART = 200  # crystals; their pairs within the cutoff are in memory together
 
 
 def known_energies(table: Statistical, progress: Progress, pool: Workers, tell: Callable[[str, int], None]) -> Known:
@@ -21,7 +21,8 @@ def known_energies(table: Statistical, progress: Progress, pool: Workers, tell: 
     parts = [np.arange(k, min(k + _PART, len(everything))) for k in range(0, len(everything), _PART)]
     energies = np.full(len(everything), np.nan, dtype=np.float32)
     tasks = (everything.take(part) for part in parts)
-    for part, outcome in zip(parts, pool.map(partial(_energies, table=table), tasks), strict=True):
+    work = partial(_energies, table=table.curves_alone())
+    for part, outcome in zip(parts, pool.map(work, tasks), strict=True):
         if outcome.value is not None:
             energies[part] = outcome.value
         tell("known energies", int(part[-1]) + 1)

@@ -82,6 +82,7 @@ def derive(
         if not len(progress.mined.rows):
             raise BadFile(_why_nothing(progress))
         table, notes = build(progress, chosen, pool, tell)
+        progress.mined = Mined(progress.mined.bins)  # the sums are in the table now
         if calibrate is not None and not chosen.faithful:
             scale, how = energy_scale(table, calibrate)
             table, notes["energy_scale"] = table.in_eV(scale), how

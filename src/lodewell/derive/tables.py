@@ -19,7 +19,7 @@ from lodewell.derive.options import DeriveOptions
 from lodewell.derive.refine import RefineOptions, refine
 from lodewell.derive.similar import radius_z, similarity
 from lodewell.derive.start import coefficients, first_contacts, mixed_correlations, tabulate, walled
-from lodewell.potentials.statistical import Evidence, Known, Statistical, table_points
+from lodewell.potentials.statistical import NOTHING_KNOWN, Evidence, Statistical, table_points
 from lodewell.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ logger = logging.getLogger(__name__)
 _LARGEST = 40  # atoms; larger crystals say little more about short distances, and cost more
 _HELD_OUT = 0.03  # share of formulas that judge the refinement
 _FEWEST = 30.0  # independent crystals that an anion's own curve needs
-
-_NOTHING_KNOWN = Known(np.zeros(0, np.float32), np.zeros(0, np.int32), ())
 
 
 def build(
@@ -132,7 +130,7 @@ def _table(
     evidence = Evidence(structures_p, weight_p, prior_p, error_pk, g_ph, contact_ph)
     pairs = np.array([k[:2] for k in keys])
     variant_p = np.array([k[2] for k in keys])
-    return Statistical(pairs, u_pk, evidence, _NOTHING_KNOWN, cutoff=options.cutoff, variant_p=variant_p)
+    return Statistical(pairs, u_pk, evidence, NOTHING_KNOWN, cutoff=options.cutoff, variant_p=variant_p)
 
 
 def _errors(mean_ph: Floats, square_ph: Floats, weight_p: Floats) -> Floats:

@@ -40,10 +40,10 @@ class GAPOptions(LabelledOptions):
         cutoff_3body: longest leg of a triplet, Å; 0 takes the distance within which an atom has 12 neighbours.
         length_3body: over which it changes, in each of its three coordinates, Å and Å²; 0 chooses it by likelihood.
         delta_3body: as delta, for a triplet; 0 chooses it by likelihood.
-        energy_sigma: expected error of an energy, eV/atom (times √N for a frame of N atoms); left out, it is chosen by
-            likelihood.
+        energy_sigma: expected error of the energy of one atom, eV; √N times it for a frame of N atoms, as errors of
+            atoms add up; left out, it is chosen by likelihood.
         force_sigma: expected error of a force component, eV/Å; left out, it is chosen.
-        virial_sigma: expected error of a virial, eV/atom (times √N); left out, it is chosen.
+        virial_sigma: expected error of the virial of one atom, eV; √N times it for a frame; left out, it is chosen.
         config_sigmas: expected errors of a config_type, energy:force:virial, such as liquid=0.003:0.15:0.2. A frame
             may have energy_sigma, force_sigma and virial_sigma of its own (eV, eV/Å, eV), an atom force_atom_sigma, a
             component force_component_sigma.

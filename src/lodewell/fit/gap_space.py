@@ -71,9 +71,7 @@ def lay_out(options: GAPOptions, distances: Distances, elements: Mapping[int, in
         for centre in species:
             for others in combinations_with_replacement(species, 2):
                 if all(tuple(sorted((centre, z))) in distances.count_k for z in others):
-                    d3 = Angle(
-                        centre, others, cutoff_3, min(options.width, cutoff_3), (2.0 * length, length**2, length)
-                    )
+                    d3 = Angle(centre, others, cutoff_3, min(options.width, cutoff_3), (length,) * 3)
                     delta = options.delta_3body
                     wanted.append(Wanted(d3, delta or _DELTA["angle"], not delta, options.points_3body))
     for z in species:

@@ -115,7 +115,13 @@ def _judged(weighing: Weighing, streamed: Streamed, blocks: Sequence[slice], opt
     }
     held = HeldOut(streamed, {name: w / mean[kind_of(name)] for name, w in weights.items()})
     errors = held.errors(mean, weighing.penalty(blocks))
-    plain = {name: e for name, e in errors.items() if not name.endswith(f"/{GIVEN}")}
+    # Rows with a σ of their own are divided by it: one that holds for all frames is put back.
+    given = {ENERGY: options.energy_sigma, FORCE: options.force_sigma, STRESS: options.virial_sigma}
+    plain = {}
+    for name, error in errors.items():
+        sigma = given[kind_of(name)] if name.endswith(f"/{GIVEN}") else 1.0
+        if sigma is not None and not (options.config_sigmas and name.endswith(f"/{GIVEN}")):
+            plain[name] = sigma * error
     out: dict[str, float] = {}
     for kind in {kind_of(name) for name in plain}:
         mine = [name for name in plain if kind_of(name) == kind]

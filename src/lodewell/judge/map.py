@@ -125,7 +125,9 @@ def map_crystals(
     gap = None if potential is None else _as_gap(potential)
     term = None if gap is None else _term(gap, options)
     survey = _Survey.of(crystals, progress)
-    by: By = options.by or ("crystals" if term is None else "atoms")
+    by: By = options.by or ("crystals" if term is None and options.element is None else "atoms")
+    if by == "crystals" and term is None and options.element is not None:
+        raise BadOption("an element chooses among atoms: leave it out, or draw a map by atoms")
     together = options.species is False or (options.species is None and len(survey.numbers) > APART)
     together = together and term is None
     soap = term.descriptor if term is not None else _soap(survey, options, together)

@@ -14,17 +14,17 @@ class MapOptions:
 
     Attributes:
         by: a point a crystal, by the mean density of all its atoms, or a point an atom; by default crystals, and
-            atoms where a GAP is given.
-        colour: energy (per atom, as labelled), volume, density, config_type, elements, formula, element (of atoms),
-            uncertainty (of a GAP that knows it), or any other name that stands beside the crystals in their file; by
-            default what tells most.
+            atoms where a GAP or an element is given.
+        colour: energy (per atom, as labelled), volume, density, config_type, elements, class (such as oxide),
+            formula, element (of atoms), uncertainty (of a GAP that knows it), or any other name that stands beside the
+            crystals in their file; by default what tells most.
         cutoff: of SOAP, in Å; by default 1.85 times the cube root of the median volume of an atom: 5 Å for silicon.
         sigma: width of the Gaussian that stands for an atom, in Å; by default a tenth of the cutoff.
         n_max: radial functions of SOAP an element.
         l_max: highest angular momentum of SOAP.
         zeta: power of the kernel (p · p')^ζ: large ones tell near environments apart.
         species: tell elements apart, or take all atoms for the same; by default apart up to 8 elements.
-        element: with a point an atom, only atoms of this element.
+        element: only atoms of this element; of a GAP its SOAP term.
         landmarks: crystals or atoms by which the axes are laid; a seeded sample of so many where there are more.
         seed: of the sample.
     """
@@ -46,7 +46,12 @@ class MapOptions:
             raise BadOption(f"a map needs 3 landmarks at least, not {self.landmarks}")
         if self.zeta < 1.0:
             raise BadOption(f"the power of the kernel must be 1 at least, not {self.zeta}")
-        from ase.data import atomic_numbers
+        if self.element is not None:
+            _check_element(self.element)
 
-        if self.element is not None and self.element not in atomic_numbers:
-            raise BadOption(f"'{self.element}' is no element: write a symbol such as Si")
+
+def _check_element(symbol: str) -> None:
+    from ase.data import atomic_numbers
+
+    if symbol not in atomic_numbers:
+        raise BadOption(f"'{symbol}' is no element: write a symbol such as Si")

@@ -11,8 +11,8 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from ase.units import _amu
 
-from lodewell.crystals.batch import Floats, Ints
-from lodewell.crystals.chemistry import element_set, reduced_formula
+from lodewell.crystals.batch import Batch, Floats, Ints
+from lodewell.crystals.chemistry import ANION_CLASSES, anion_class_b, element_set, reduced_formula
 from lodewell.crystals.label_keys import LabelKeys
 from lodewell.crystals.read import Record
 from lodewell.crystals.validate import validate
@@ -21,10 +21,13 @@ from lodewell.potentials.gap.gap import GAP
 
 Value: TypeAlias = float | str | None
 By: TypeAlias = Literal["crystals", "atoms"]
-KNOWN = ("energy", "volume", "density", "config_type", "elements", "formula", "element", "uncertainty")
-_FIELDS = {"energy": "energy_per_atom", "volume": "volume_per_atom"}
+KNOWN = (
+    "energy", "volume", "density", "config_type", "elements", "class", "formula", "element", "uncertainty"
+)  # fmt: skip
+_FIELDS = {"energy": "energy_per_atom", "volume": "volume_per_atom", "class": "anion_class"}
 _GRAMS_PER_CM3 = _amu * 1e3 / 1e-24  # of one atomic mass unit in one Å^3
 _MOST_KINDS = 12  # config_types that are told apart
+_MOST_SYSTEMS = 30  # chemical systems
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class Mapped:
     | `atom`, `element` | of a map of atoms: which one, counted from zero, and what it is |
     | `energy_per_atom` | eV, as labelled |
     | `volume_per_atom`, `density` | Å³ and g/cm³; None without a volume |
-    | `config_type`, `elements` | as labelled; such as "Li-O-P" |
+    | `config_type` | as labelled |
+    | `elements`, `anion_class` | such as "Li-O-P"; such as "oxide", by the most electronegative element of some share |
     | `value` | what the figure colours |
     """
 
@@ -59,6 +63,7 @@ class Mapped:
     density: float | None = None
     config_type: str | None = None
     elements: str | None = None
+    anion_class: str | None = None
     value: Value = None
 
     def row(self) -> dict[str, Any]:
@@ -97,6 +102,7 @@ def rows_of(record: Record, atom_k: Ints | None, colour: str | None, gap: GAP | 
         density=volume and float(atoms.get_masses().sum()) * _GRAMS_PER_CM3 / volume,
         config_type=None if config_type is None else str(config_type),
         elements=element_set(atoms.numbers),
+        anion_class=ANION_CLASSES[int(anion_class_b(Batch.from_atoms(atoms))[0])],
     )  # fmt: skip
     told = _uncertainty(atoms, gap) if colour == "uncertainty" else None
     if colour is not None and colour not in KNOWN:
@@ -169,6 +175,8 @@ def _telling(rows: Sequence[Mapped], by: By) -> str:
 
     if by == "atoms" and len(set(known("element"))) > 1:
         return "element"
+    if len(set(known("elements"))) > _MOST_SYSTEMS and len(set(known("anion_class"))) > 1:
+        return "class"
     if len(set(known("elements"))) > 1:
         return "elements"
     if 1 < len(set(known("config_type"))) <= _MOST_KINDS:

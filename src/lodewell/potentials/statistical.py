@@ -77,6 +77,12 @@ class Known:
     systems: tuple[str, ...]
 
 
+NO_EVIDENCE = Evidence(
+    np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((0, 0))
+)
+NOTHING_KNOWN = Known(np.zeros(0, np.float32), np.zeros(0, np.int32), ())
+
+
 class Statistical(CurvePotential):
     """Curves mined from known crystals, one for each pair of elements, some of them resolved by anion.
 
@@ -203,6 +209,13 @@ class Statistical(CurvePotential):
         return Statistical(
             self.pairs_pz, self.u_pk, self.evidence, known, cutoff=self.cutoff, variant_p=self.variant_p,
             energy_scale=self.energy_scale, calibrated=self.calibrated, about=self.about,
+        )  # fmt: skip
+
+    def curves_alone(self) -> Statistical:
+        """Return the same curves without what is behind them: all that computing takes, and light to send around."""
+        return Statistical(
+            self.pairs_pz, self.u_pk, NO_EVIDENCE, NOTHING_KNOWN, cutoff=self.cutoff, variant_p=self.variant_p,
+            energy_scale=self.energy_scale, calibrated=self.calibrated,
         )  # fmt: skip
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:

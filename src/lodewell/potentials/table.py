@@ -18,6 +18,8 @@ from lodewell.potentials._pair_sums import sum_pairs
 from lodewell.potentials.base import Potential
 from lodewell.potentials.pair import pair_name, pair_species
 
+_BLOCK = 256  # curves that are joined at a time, since splines take several times the room of what comes of them
+
 
 class Curves:
     """Cubic curves on one uniform grid.
@@ -43,21 +45,11 @@ class Curves:
 
         The first interval is extended back to `origin`; the slope at the last point is zero (curves end there).
         """
-        slope = np.diff(u_sk[:, :2], axis=1)[:, 0] / (r_k[1] - r_k[0])
-        zero = np.zeros_like(slope)
-        spline = CubicSpline(r_k, u_sk, axis=1, bc_type=((1, slope), (1, zero)))
-        start_k = origin + spacing * np.arange(round((r_k[-1] - origin) / spacing + 0.49))
-        inside_k = np.clip(np.searchsorted(r_k, start_k + 0.5 * spacing, side="right") - 1, 0, len(r_k) - 2)
-        offset_k = start_k - r_k[inside_k]
-        c3, c2, c1, c0 = (spline.c[m][inside_k] for m in range(4))  # each (K, S)
-        o = offset_k[:, None]
-        powers = [
-            c0 + o * (c1 + o * (c2 + o * c3)),
-            (c1 + o * (2.0 * c2 + 3.0 * o * c3)) * spacing,
-            (c2 + 3.0 * o * c3) * spacing**2,
-            c3 * spacing**3,
-        ]
-        return cls(np.stack(powers, axis=-1).transpose(1, 0, 2), origin, spacing)
+        start_x = origin + spacing * np.arange(round((r_k[-1] - origin) / spacing + 0.49))
+        out = np.empty((len(u_sk), len(start_x), 4))
+        for s in range(0, len(u_sk), _BLOCK):
+            out[s : s + _BLOCK] = _powers(r_k, u_sk[s : s + _BLOCK], start_x, spacing)
+        return cls(out, origin, spacing)
 
     def values(self, curve: int, r: ArrayLike) -> tuple[Floats, Floats]:
         """Return u and du/dr of one curve at distances of any shape."""
@@ -69,6 +61,22 @@ class Curves:
         u = c[..., 0] + t * (c[..., 1] + t * (c[..., 2] + t * c[..., 3]))
         du = (c[..., 1] + t * (2.0 * c[..., 2] + 3.0 * t * c[..., 3])) / self.spacing
         return np.where(inside, u, 0.0), np.where(inside, du, 0.0)
+
+
+def _powers(r_k: Floats, u_sk: Floats, start_x: Floats, spacing: float) -> Floats:
+    """Return the coefficients of t⁰ to t³ of each curve in each interval, t from 0 to 1; (S, X, 4)."""
+    slope = np.diff(u_sk[:, :2], axis=1)[:, 0] / (r_k[1] - r_k[0])
+    spline = CubicSpline(r_k, u_sk, axis=1, bc_type=((1, slope), (1, np.zeros_like(slope))))
+    inside_x = np.clip(np.searchsorted(r_k, start_x + 0.5 * spacing, side="right") - 1, 0, len(r_k) - 2)
+    c3, c2, c1, c0 = (spline.c[m][inside_x] for m in range(4))  # each (X, S)
+    o = (start_x - r_k[inside_x])[:, None]
+    powers = [
+        c0 + o * (c1 + o * (c2 + o * c3)),
+        (c1 + o * (2.0 * c2 + 3.0 * o * c3)) * spacing,
+        (c2 + 3.0 * o * c3) * spacing**2,
+        c3 * spacing**3,
+    ]
+    return np.stack(powers, axis=-1).transpose(1, 0, 2)
 
 
 class CurvePotential(Potential):

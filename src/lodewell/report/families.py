@@ -68,17 +68,19 @@ def family_of(potential: Potential) -> Family | None:
     return found  # type: ignore[no-any-return]
 
 
-def fit_lines(about: Mapping[str, Any], stress: tuple[float, str] = (1.0 / GPA, "GPa")) -> tuple[str, ...]:
+_NOTED = {"energy": (1e3, "meV/atom"), "force": (1.0, "eV/Å"), "stress": (1.0 / GPA, "GPa")}
+
+
+def fit_lines(about: Mapping[str, Any], units: Mapping[str, tuple[float, str]] = _NOTED) -> tuple[str, ...]:
     """Say what `lodewell fit` noted in a file: coefficients, and errors on frames that were held out.
 
-    stress: factor and unit of the errors of stress, where a family notes them otherwise than in eV/Å^3.
+    units: factor and unit of the errors, where a family notes them otherwise than in eV/atom, eV/Å and eV/Å^3.
     """
     lines = []
     if "coefficients" in about:
         lines.append(f"{about['coefficients']:,} coefficients")
     held = about.get("held_out_rmse") or {}
     if held:
-        units = {"energy": (1e3, "meV/atom"), "force": (1.0, "eV/Å"), "stress": stress}
         shown = [f"{kind} {held[kind] * factor:.3g} {unit}" for kind, (factor, unit) in units.items() if kind in held]
         lines.append("root mean square errors on frames held out: " + ", ".join(shown))
     return tuple(lines)

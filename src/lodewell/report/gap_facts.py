@@ -13,7 +13,8 @@ from lodewell.potentials.gap.gap import GAP, Term
 from lodewell.report.coverage import covered
 from lodewell.report.families import Description, fit_lines
 
-_SIGMAS = {"energy": (1e3, "meV/atom"), "force": (1.0, "eV/Å"), "stress": (1.0, "eV/atom (virial)")}
+# σ and errors of rows: those of a frame of N atoms are √N times as large, those an atom of it 1/√N.
+_SIGMAS = {"energy": (1e3, "meV/√atom"), "force": (1.0, "eV/Å"), "stress": (1.0, "eV/√atom (virial)")}
 
 
 def describe(potential: GAP, about: Mapping[str, Any]) -> Description:
@@ -25,7 +26,7 @@ def describe(potential: GAP, about: Mapping[str, Any]) -> Description:
     lines.append(f"energy of a lone atom: {lone}".replace("-", "−"))
     wall = potential.baseline
     lines.append("baseline: none" if wall is None else f"baseline: {wall.kind} to {wall.cutoff:g} Å")
-    lines += [line for line in fit_lines(about, _SIGMAS["stress"]) if not line.endswith("coefficients")]
+    lines += [line for line in fit_lines(about, _SIGMAS) if not line.endswith("coefficients")]
     lines += _sigma_lines(about.get("sigmas") or {})
     if potential.single:
         lines.append("matrix products in single precision")

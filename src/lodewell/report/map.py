@@ -123,7 +123,7 @@ def scatter_kinds(axes: Any, xy: Floats, kinds: Sequence[str]) -> None:
         axes.scatter(*xy[mine].T, color=KINDS[k], alpha=0.85, zorder=2 + k, label=f"{kind} ({count[kind]:,})", **look)
     if rest.any():
         several = len({kind for kind, r in zip(kinds, rest, strict=True) if r})
-        label = f"{several} others ({rest.sum():,})" if several > 1 else f"unknown ({rest.sum():,})"
+        label = f"{several:,} others ({rest.sum():,})" if several > 1 else f"unknown ({rest.sum():,})"
         axes.scatter(*xy[rest].T, color=PALE, zorder=1, label=label, **look)
     legend = axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), handletextpad=0.2)
     for handle in legend.legend_handles:

@@ -1,7 +1,5 @@
 """SOAP vectors against the slow oracle, quippy where it is installed, and the symmetries they must have."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 from ase import Atoms
@@ -18,8 +16,6 @@ from lodewell.potentials.gap.soap import SoapKernel, average
 from lodewell.potentials.gap.soap_radial import bessel
 from tests.potentials.gap import oracle
 from tests.potentials.gap.made_up_gap import crystals, random_crystal
-
-oracle._overlap = cache(oracle._overlap)  # the same few integrals for every neighbour
 
 SOAPS = {
     "one element": Soap(14, (14,), 3.6, 0.8, 4, 3, 0.5),

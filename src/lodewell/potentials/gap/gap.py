@@ -85,7 +85,8 @@ class GAP(Potential):
         energies: energy of a lone atom by atomic number, eV.
         terms: descriptors with their sparse points and weights.
         baseline: a potential that is added, such as a wall.
-        single: multiply matrices in single precision: half the time, errors of about 1e-6 of an energy.
+        single: multiply matrices in single precision: half the time, and errors of some tenths of a meV/atom, because
+            an energy is what is left of large numbers of both signs.
     """
 
     kind = "gap"

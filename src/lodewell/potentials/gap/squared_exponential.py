@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ class DistanceKernel(Kernel):
     """δ² f(r) f(r') exp(-(r - r')² / 2 θ²) over ordered pairs: half of each pair's energy is at each atom."""
 
     descriptor: Distance
+    _tabulated: tuple[Floats, Floats, float] | None = None  # weights, and the curve they make
 
     def _types(self, legs: Legs) -> Ints:
         first, second = self.descriptor.species
@@ -60,7 +60,13 @@ class DistanceKernel(Kernel):
 
     def curve(self, weights_m: Floats) -> tuple[Floats, float]:
         """Return Σ_m w_m k(r, r_m) without the cutoff as polynomials on equal intervals (K, POWERS), and their step."""
-        return _tabulated(self, weights_m.tobytes())
+        if self._tabulated is None or not np.array_equal(self._tabulated[0], weights_m):
+            d, w = self.descriptor, weights_m * self.cutoff_m
+            poly, step = through_chebyshev(
+                lambda r: self.covariance(r[:, None], self.points_md) @ w, d.cutoff, 0.2 * d.length
+            )
+            self._tabulated = weights_m.copy(), np.ascontiguousarray(poly), step
+        return self._tabulated[1:]
 
     def energy(self, weights_m: Floats, r: Floats) -> Floats:
         """Return the energy of a dimer at distances r, eV: both of its ordered pairs."""
@@ -137,14 +143,3 @@ def _prior(delta: float, environments: Environments, lengths: Floats, count: int
     out = np.zeros(count)
     double_sums(environments.x_ed, environments.fade_e, environments.atom_e, lengths, out)
     return delta**2 * out
-
-
-@lru_cache(maxsize=64)
-def _tabulated(kernel: DistanceKernel, weights: bytes) -> tuple[Floats, float]:
-    d, w = kernel.descriptor, np.frombuffer(weights) * kernel.cutoff_m
-
-    def curve(r: Floats) -> Floats:
-        return kernel.covariance(r[:, None], kernel.points_md) @ w
-
-    poly, step = through_chebyshev(curve, d.cutoff, 0.2 * d.length)
-    return np.ascontiguousarray(poly), step
