@@ -100,7 +100,7 @@ def _read(crystals: Crystals, potential: Potential) -> list[Atoms]:
     if not found:
         raise BadOption("no crystal was given")
     for atoms in found:
-        if why := potential.unsupported(atoms.numbers):
+        if why := potential.refuses(atoms):
             raise BadCrystal(f"{atoms.get_chemical_formula()}: {why}")
     return found
 
