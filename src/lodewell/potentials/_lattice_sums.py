@@ -270,7 +270,7 @@ def waves(kind, a, eta, recip, volume, budget):
     low, high = 1e-3, 1.0
     while _wave_bound(kind, a, eta, M, volume, high) > 0.25 * budget:
         low, high = high, 1.5 * high
-    while high - low > 0.01 * high:
+    while high - low > 0.03 * high:
         middle = 0.5 * (low + high)
         if _wave_bound(kind, a, eta, M, volume, middle) > 0.25 * budget:
             low = middle
