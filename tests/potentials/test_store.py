@@ -36,9 +36,9 @@ stored = {
     "morse": Morse({"Cu-Cu": (0.3429, 1.3588, 2.866)}, cutoff=6.0, switch=0.5),
     "buckingham": Buckingham({"Mg-O": (1428.5, 0.2945, 0.0), "O-O": (22764.0, 0.149, 27.88)}, cutoff=6.0),
     "zbl": ZBL(cutoff=3.0),
-    "coulomb": Coulomb({"Na": 1.0, "Cl": -1.0}, tolerance=1e-9),
-    "london": London({"Na-Cl": 20.0, "Cl-Cl": 110.0}),
-    "born-mayer": BornMayer({"Mg-O": (1428.5, 0.2945), "O-O": (22764.0, 0.149)}),
+    "coulomb": Coulomb({"Na": 1.0, "Cl": -1.0}, tolerance=1e-13),
+    "london": London({"Na-Cl": 20.0, "Cl-Cl": 110.0}, tolerance=1e-13),
+    "born-mayer": BornMayer({"Mg-O": (1428.5, 0.2945), "O-O": (22764.0, 0.149)}, tolerance=1e-13),
     "table": PairTable({"Li-O": (r, np.cos(r) - np.cos(5.0)), "O-O": (r, np.exp(-r) - np.exp(-5.0))}),
     "uf": small_uf(),
 }
