@@ -80,7 +80,7 @@ def test_help_is_quick():
         seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
     assert done.returncode == 0
     assert "Usage: lodewell" in done.stdout
-    assert min(seconds) < 0.3
+    assert min(seconds) < 0.6  # 0.25 s where nothing else runs: what matters is that no science is imported
 
 
 def test_options_arrive(script):

@@ -1,7 +1,6 @@
 """Labelled crystals: what is found under which name, what is refused and why, and what a survey notices."""
 
 import pickle
-import time
 import warnings
 from pathlib import Path
 
@@ -280,13 +279,3 @@ def test_labels_that_begin_further_down(tmp_path, crystals):
     assert_same(frames, crystals)
     assert_same(read_labels(path, refused=refused), crystals)
     assert [bad.frame for bad in refused] == list(range(12))
-
-
-def test_two_hundred_frames_are_read_in_no_time(tmp_path):
-    crystals = rattled(214, repeat=(4, 2, 2))
-    assert len(crystals[0]) == 64
-    path = write(tmp_path / "a.extxyz", labelled(crystals))
-    list(read_labels(path))
-    start = time.process_time()
-    assert len(list(read_labels(path))) == 214
-    assert time.process_time() - start < 0.3

@@ -349,3 +349,13 @@ def test_command(copper, tmp_path, monkeypatch):
     refused = CliRunner().invoke(app, ["check", "spp"])
     assert refused.exit_code == 2
     assert "choose some with --elements" in refused.stderr
+
+
+def test_charged_structures_are_not_compared():
+    """Energies of cells in a neutralising background mean nothing at different sizes."""
+    ionic = lodewell.Coulomb({"Mg": 2.0, "O": -2.0}, tolerance=1e-6) + lodewell.BornMayer(
+        {"Mg-O": (1428.5, 0.2945), "O-O": (22764.0, 0.149), "Mg-Mg": (0.0, 0.3)}, tolerance=1e-6
+    )
+    found = relaxed_prototypes(ionic, [8, 12])
+    assert {p.formula for p in found} == {"MgO"}
+    assert min((p for p in found if p.energy_per_atom is not None), key=lambda p: p.energy_per_atom).name == "rocksalt"

@@ -245,7 +245,8 @@ class _Work:
         return dimers, trimers
 
     def _knows(self, *species: int) -> bool:
-        return self.potential.unsupported(np.array(species)) is None
+        apart = [[3.0 * k, 0.0, 0.0] for k in range(len(species))]
+        return self.potential.refuses(Atoms(species, apart)) is None
 
     def subject(self, p: Prototype, seconds: float) -> Subject:
         """Look closely at one crystal."""
@@ -295,9 +296,11 @@ def _near_melting(potential: Potential, p: Prototype, equation: EquationOfState)
     k_B T_m / (B V) is 0.010 to 0.012 for Mo, Si, Cu and Ar, and k_B T_m less than 0.08 of the cohesive energy.
     """
     assert p.atoms is not None
-    alone = potential.evaluate([Atoms([z], positions=[[0.0, 0.0, 0.0]]) for z in p.atoms.numbers])
-    cohesive = sum(r.energy for r in alone) / len(p.atoms) - equation.energy
     stiff = 0.01 * equation.modulus * equation.volume
+    lone = [Atoms([z], positions=[[0.0, 0.0, 0.0]]) for z in p.atoms.numbers]
+    if any(potential.refuses(atom) for atom in lone):  # a family of crystals alone
+        return stiff
+    cohesive = sum(r.energy for r in potential.evaluate(lone)) / len(p.atoms) - equation.energy
     return min(stiff, 0.07 * cohesive) if cohesive > 0.0 else stiff
 
 

@@ -86,7 +86,11 @@ def relaxed_prototypes(potential: Potential, elements: Sequence[int]) -> list[Pr
     The size of each is first scanned from half the sum of the covalent radii to the cutoff, so that neither a guess
     nor an experiment decides which well is found; then positions and cell are relaxed with the symmetry kept.
     """
-    shapes = [(n, a) for n, a in _shapes(elements) if potential.unsupported(a.numbers) is None]
+    shapes = [
+        (n, a)
+        for n, a in _shapes(elements)
+        if potential.unsupported(a.numbers) is None and not potential.charged(a)  # a background has no size
+    ]
     sized = [_sized(potential, atoms) for _, atoms in shapes]
     bound = [a for a in sized if isinstance(a, Atoms)]
     results = iter(

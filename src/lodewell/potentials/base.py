@@ -118,6 +118,10 @@ class Potential(ABC):
         """Say why this crystal cannot be computed, or None if it can; most families look at its elements alone."""
         return self.unsupported(atoms.numbers)
 
+    def charged(self, atoms: Atoms) -> bool:
+        """Whether its charges do not add up to zero, so that energies of different cells cannot be compared."""
+        return False
+
     def _alternatives(self, missing: list[int]) -> str:
         return ""
 

@@ -59,9 +59,11 @@ class LatticePotential(Potential):
         if not atoms.pbc.all():
             return OUTSIDE
         cell, positions = np.array(atoms.cell.array, dtype=float), np.array(atoms.positions, dtype=float)
-        i_p, j_p, _, _, sane = list_pairs(positions, cell, np.ones(3, np.bool_), COINCIDENT, True)
-        if sane and len(i_p):
-            return f"atoms {i_p[0]} and {j_p[0]} stand in the same place: take one of them out"
+        # Looked for within 1 Å: a list of a tiny cutoff would divide a large cell into very many boxes.
+        i_p, j_p, _, vector_pc, sane = list_pairs(positions, cell, np.ones(3, np.bool_), 1.0, True)
+        together: Ints = np.flatnonzero(np.linalg.norm(vector_pc, axis=1) < COINCIDENT)
+        if sane and len(together):
+            return f"atoms {i_p[together[0]]} and {j_p[together[0]]} stand in the same place: take one of them out"
         return None
 
     def compute(self, batch: Batch, neighbours: Neighbours) -> tuple[Floats, Floats, Floats]:
@@ -131,6 +133,10 @@ class Coulomb(LatticePotential):
         self._charge_t = q_t
         self._coefficient_tt = COULOMB * np.outer(q_t, q_t)
         self._said = False
+
+    def charged(self, atoms: Atoms) -> bool:
+        """Whether the charges of this cell leave an excess."""
+        return abs(float(self._charge_t[self._type_z[atoms.numbers]].sum())) > _NEUTRAL
 
     def _add(self, positions_nc: Floats, cell_cc: Floats, type_n: Ints, out: tuple[Floats, Floats, Floats]) -> None:
         excess = float(self._charge_t[type_n].sum())

@@ -49,6 +49,10 @@ class Sum(Potential):
                 return f"{term.kind}: {why}"
         return None
 
+    def charged(self, atoms: Atoms) -> bool:
+        """Whether any term is charged."""
+        return any(term.charged(atoms) for _, term in self.terms)
+
     def refuses(self, atoms: Atoms) -> str | None:
         """Say which term cannot compute a crystal, and why."""
         for _, term in self.terms:
