@@ -51,21 +51,23 @@ class Sample:
         self.seen += count
         self._parts.append((x_ed, fade_e, np.full(count, kind), self._rng.random(count)))
         self._held += count
-        if self._held > 2 * self._most:
+        if self._held > 1.25 * self._most:
             self._settle()
 
     def _settle(self) -> None:
-        x, f, kind, ticket = (np.concatenate([part[k] for part in self._parts]) for k in range(4))
-        kept = np.sort(np.argpartition(ticket, self._most)[: self._most]) if len(x) > self._most else slice(None)
-        self._parts = [(x[kept], f[kept], kind[kept], ticket[kept])]
-        self._held = len(self._parts[0][0])
+        """Keep the smallest tickets, part by part, so that nothing is held twice."""
+        tickets = np.concatenate([part[3] for part in self._parts])
+        if len(tickets) > self._most:
+            last = np.partition(tickets, self._most - 1)[self._most - 1]
+            self._parts = [(x[t <= last], f[t <= last], k[t <= last], t[t <= last]) for x, f, k, t in self._parts]
+        self._held = sum(len(part[3]) for part in self._parts)
 
     def close(self) -> Sample:
         """Finish drawing, and leave out copies."""
         if not self._parts:
             self._parts = [(np.zeros((0, self.size)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0))]
         self._settle()
-        x, f, kind, _ = self._parts[0]
+        x, f, kind = (np.concatenate([part[k] for part in self._parts]) for k in range(3))
         # Copies agree in two random projections.
         seen = np.round(x @ self._rng.normal(size=(self.size, 2)) / _SAME).astype(np.int64)
         _, first = np.unique(seen, axis=0, return_index=True)
