@@ -20,6 +20,7 @@ from lodewell.fit.labelled_options import LabelledOptions
 from lodewell.fit.reference import References, reference_energies
 
 LEAST_ENERGIES = 20  # without forces
+LEAST_OF_A_KIND = 10  # frames
 SHOWN = 5
 # Rows over Voigt components (xx yy zz yz xz xy): an orthonormal pair for the traceless diagonal, then the shears.
 DEVIATORIC = np.array(
@@ -95,6 +96,10 @@ class LabelledSource:
     def weight(self, frame: Labelled) -> float:
         """Return the weight of a frame, as the options say."""
         return frame_weight(frame, self.options)
+
+    def large_config_types(self) -> set[str]:
+        """Return the config_types with frames enough to have errors of their own."""
+        return {kind for kind, frames in self.survey.config_types.items() if kind and frames >= LEAST_OF_A_KIND}
 
     def folds(self) -> Folds:
         """Split the data for cross-validation, as the options say."""

@@ -25,7 +25,6 @@ from lodewell.potentials.gap.gap import GAP, Term
 logger = logging.getLogger(__name__)
 
 _MOST_BYTES = 600e6  # of all squares: beyond it config_types share theirs, and then there are no folds
-_LEAST_OF_A_SORT = 10  # frames
 
 
 def fit_gap(train: LabelledSource, options: GAPOptions = GAPOptions(), **how: Any) -> GAP:  # noqa: B008 frozen
@@ -89,7 +88,7 @@ def _check(options: GAPOptions, train: LabelledSource) -> None:
 
 def _kept_apart(train: LabelledSource, columns: int, options: GAPOptions) -> tuple[frozenset[str], Folds | None]:
     """Return the config_types whose σ are chosen on their own, and the folds, as far as memory allows."""
-    kinds = {kind for kind, frames in train.survey.config_types.items() if kind and frames >= _LEAST_OF_A_SORT}
+    kinds = train.large_config_types()
     square = 3 * 8.0 * columns**2
     folds = None
     if options.folds * square <= _MOST_BYTES:

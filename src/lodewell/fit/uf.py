@@ -28,7 +28,7 @@ from lodewell.workers import open_workers
 
 _START = {ENERGY: 3e3, FORCE: 1.0, STRESS: 1e4, "strength": 1.0}
 _CHUNK = 50
-_MOST_SORTS, _LEAST_OF_A_SORT = 6, 10  # config_types; frames
+_MOST_SORTS = 6  # config_types
 _SAMPLE = 80  # frames on which uncertainties are calibrated
 
 
@@ -133,7 +133,7 @@ def _candidate(
 
 def _sorts(train: LabelledSource) -> frozenset[str]:
     """Return the config_types to keep apart: those that have some frames, if they are few."""
-    kinds = {kind for kind, frames in train.survey.config_types.items() if kind and frames >= _LEAST_OF_A_SORT}
+    kinds = train.large_config_types()
     return frozenset(kinds) if len(kinds) <= _MOST_SORTS else frozenset()
 
 

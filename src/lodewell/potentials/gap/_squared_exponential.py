@@ -108,6 +108,29 @@ def _legs_meant(a, b):
     return (a == 3 and b == 3) or (a != b and a + b == 3)
 
 
+@njit(cache=True, error_model="numpy", inline="always")
+def far_side(p, q, vector_pc):
+    """Return the distance between the ends of two legs."""
+    square = 0.0
+    for c in range(3):
+        square += (vector_pc[p, c] - vector_pc[q, c]) ** 2
+    return math.sqrt(square)
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def add_triplet(i, p, q, along_p, along_q, along_far, j_p, vector_pc, crystal, forces, virials):
+    """Add forces and virial of a centre i with the legs p and q: slopes over distances along legs and far side."""
+    j, k = j_p[p], j_p[q]
+    for x in range(3):
+        between = along_far * (vector_pc[p, x] - vector_pc[q, x])
+        at_j, at_k = along_p * vector_pc[p, x] + between, along_q * vector_pc[q, x] - between
+        forces[j, x] -= at_j
+        forces[k, x] -= at_k
+        forces[i, x] += at_j + at_k
+        for y in range(3):
+            virials[crystal, x, y] -= at_j * vector_pc[p, y] + at_k * vector_pc[q, y]
+
+
 @njit(cache=True, error_model="numpy")
 def angles(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, width, count):
     """Return (E, 3) coordinates of each triplet once, cutoff factors (E,) and centres; `count` only counts them."""
@@ -128,11 +151,8 @@ def angles(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, width, c
                 p, q = leg[a], leg[b]
                 if not _legs_meant(types[j_p[p]], types[j_p[q]]):
                     continue
-                square = 0.0
-                for c in range(3):
-                    square += (vector_pc[p, c] - vector_pc[q, c]) ** 2
                 x[used, 0], x[used, 1] = r_p[p] + r_p[q], (r_p[p] - r_p[q]) ** 2
-                x[used, 2] = math.sqrt(square)
+                x[used, 2] = far_side(p, q, vector_pc)
                 f[used], atom[used] = fades[0, a] * fades[0, b], i
                 used += 1
     return x[:used].copy(), f[:used].copy(), atom[:used].copy()
@@ -159,10 +179,7 @@ def angle_sums(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, widt
                 p, q = leg[a], leg[b]
                 if not _legs_meant(types[j_p[p]], types[j_p[q]]):
                     continue
-                square = 0.0
-                for c in range(3):
-                    square += (vector_pc[p, c] - vector_pc[q, c]) ** 2
-                far = math.sqrt(square)
+                far = far_side(p, q, vector_pc)
                 x0, x1, x2 = (r_p[p] + r_p[q]) / lengths[0], (r_p[p] - r_p[q]) ** 2 / lengths[1], far / lengths[2]
                 u = u0 = u1 = u2 = 0.0
                 for m in range(size):
@@ -178,15 +195,7 @@ def angle_sums(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, widt
                 along_p = (2.0 * fades[1, a] * fades[0, b] * u + u0 + u1) / r_p[p]
                 along_q = (2.0 * fades[0, a] * fades[1, b] * u + u0 - u1) / r_p[q]
                 along_far = u2 / far if far > 0.0 else 0.0
-                j, k, crystal = j_p[p], j_p[q], crystal_n[i]
-                for x in range(3):
-                    between = along_far * (vector_pc[p, x] - vector_pc[q, x])
-                    at_j, at_k = along_p * vector_pc[p, x] + between, along_q * vector_pc[q, x] - between
-                    forces[j, x] -= at_j
-                    forces[k, x] -= at_k
-                    forces[i, x] += at_j + at_k
-                    for y in range(3):
-                        virials[crystal, x, y] -= at_j * vector_pc[p, y] + at_k * vector_pc[q, y]
+                add_triplet(i, p, q, along_p, along_q, along_far, j_p, vector_pc, crystal_n[i], forces, virials)
 
 
 @njit(cache=True, error_model="numpy")
@@ -204,10 +213,7 @@ def angle_rows(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, widt
                 p, q = leg[a], leg[b]
                 if not _legs_meant(types[j_p[p]], types[j_p[q]]):
                     continue
-                square = 0.0
-                for c in range(3):
-                    square += (vector_pc[p, c] - vector_pc[q, c]) ** 2
-                far = math.sqrt(square)
+                far = far_side(p, q, vector_pc)
                 x0, x1 = r_p[p] + r_p[q], (r_p[p] - r_p[q]) ** 2
                 f = fades[0, a] * fades[0, b]
                 j, k, crystal = j_p[p], j_p[q], crystal_n[i]

@@ -7,6 +7,7 @@ from numba import njit
 
 from lodewell.potentials._uf_sums import FAST
 from lodewell.potentials.gap._soap import fade
+from lodewell.potentials.gap._squared_exponential import add_triplet, far_side
 
 # Slots (r_ij, r_ik, r_jk) after the exchanges of three equal atoms; the first is none.
 EXCHANGES = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
@@ -37,11 +38,8 @@ def triplets(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, width)
                 a, b = types[j_p[p]], types[j_p[q]]
                 if not _meant(a, b) or r_p[p] >= cutoff or r_p[q] >= cutoff or (a == 3 and q >= p):
                     continue
-                square = 0.0
-                for c in range(3):
-                    square += (vector_pc[p, c] - vector_pc[q, c]) ** 2
                 legs[used, 0], legs[used, 1], atom[used] = p, q, i
-                x[used, 0], x[used, 1], x[used, 2] = r_p[p], r_p[q], math.sqrt(square)
+                x[used, 0], x[used, 1], x[used, 2] = r_p[p], r_p[q], far_side(p, q, vector_pc)
                 fades[used, 0], fades[used, 1] = fade(r_p[p], cutoff, width)
                 fades[used, 2], fades[used, 3] = fade(r_p[q], cutoff, width)
                 used += 1
@@ -87,20 +85,12 @@ def triplet_sums(legs, x_ed, fades, atom_e, vector_pc, j_p, lengths, exchanges, 
         slope[2] = (u2 - 0.5 * u * n2 / norm) * root / lengths[2]
         u *= root
         p, q, i = legs[e, 0], legs[e, 1], atom_e[e]
-        j, k, crystal = j_p[p], j_p[q], crystal_n[i]
         f, df, h, dh = fades[e, 0], fades[e, 1], fades[e, 2], fades[e, 3]
         third = f * h * u / 3.0
         energies[i] += third
-        energies[j] += third
-        energies[k] += third
+        energies[j_p[p]] += third
+        energies[j_p[q]] += third
         along_p = (df * h * u + f * h * slope[0]) / x_ed[e, 0]
         along_q = (f * dh * u + f * h * slope[1]) / x_ed[e, 1]
         along_far = f * h * slope[2] / x_ed[e, 2] if x_ed[e, 2] > 0.0 else 0.0
-        for c in range(3):
-            between = along_far * (vector_pc[p, c] - vector_pc[q, c])
-            at_j, at_k = along_p * vector_pc[p, c] + between, along_q * vector_pc[q, c] - between
-            forces[j, c] -= at_j
-            forces[k, c] -= at_k
-            forces[i, c] += at_j + at_k
-            for y in range(3):
-                virials[crystal, c, y] -= at_j * vector_pc[p, y] + at_k * vector_pc[q, y]
+        add_triplet(i, p, q, along_p, along_q, along_far, j_p, vector_pc, crystal_n[i], forces, virials)
