@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lodewell.predict import _moments
+
 SPANS = ((0, 1), (1, 4), (4, 9), (9, 16))  # the harmonics of l = 0, 1, 2, 3
+DEGREE = np.repeat(np.arange(4), [1, 3, 5, 7])
 Batch = dict[str, Tensor]
 
 
 def sum_rows(rows: Tensor, index: Tensor, count: int) -> Tensor:
     """Add up rows with the same index; (count, ...)."""
     return rows.new_zeros((count, *rows.shape[1:])).index_add_(0, index, rows)
+
+
+class Moments(torch.autograd.Function):
+    """The compiled moments as a function that torch differentiates."""
+
+    @staticmethod
+    def forward(ctx: Any, density: Tensor, weight: Tensor, gate: Tensor, center: Tensor, count: int) -> Tensor:
+        ctx.save_for_backward(density, weight, gate, center)
+        out = gate.new_zeros((count, density.shape[1], gate.shape[1]))
+        _moments.moments(*(t.numpy() for t in (density, weight, gate, center)), DEGREE, out.numpy())
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        saved = ctx.saved_tensors
+        weight_slope, gate_slope = torch.zeros_like(saved[1]), torch.zeros_like(saved[2])
+        arrays = (t.numpy() for t in (*saved, slopes[0].contiguous(), weight_slope, gate_slope))
+        density, weight, gate, center, slope, *outs = arrays
+        _moments.moments_backward(density, weight, gate, center, DEGREE, slope, *outs)
+        return None, weight_slope, gate_slope, None, None
+
+
+def moments(density: Tensor, weight: Tensor, gate: Tensor, center: Tensor, count: int) -> Tensor:
+    """Return Σ_e z_e,c Σ_n W_l(m),n,c ρ_e,m,n over the edges of each orbit; (count, m, c)."""
+    if gate.device.type == "cpu" and gate.dtype == torch.float32:
+        out: Tensor = Moments.apply(density, weight.contiguous(), gate.contiguous(), center, count)
+        return out
+    spans = [density[:, a:b] @ w for (a, b), w in zip(SPANS, weight, strict=False)]
+    return sum_rows(torch.cat(spans, dim=1) * gate[:, None], center, count)
 
 
 class Densities(nn.Module):
@@ -29,9 +64,7 @@ class Densities(nn.Module):
     def forward(self, state: Tensor, batch: Batch) -> Tensor:
         density, center, other = batch["density"], batch["center"], batch["other"]
         gate = functional.silu(self.center(state)[center] + self.other(state)[other])
-        spans = [density[:, a:b] @ w for (a, b), w in zip(self.spans, self.radial, strict=True)]
-        message = torch.cat(spans, dim=1) * gate[:, None]
-        moment = sum_rows(message, center, len(state))
+        moment = moments(density[:, : self.spans[-1][1]], self.radial, gate, center, len(state))
         out = [moment[:, 0]]
         for (a, b), mix in zip(self.spans, self.mix, strict=True):
             part = moment[:, a:b]
