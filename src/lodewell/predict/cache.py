@@ -87,7 +87,7 @@ class Shard:
         with open(self.path, "rb") as handle:
             (length,) = struct.unpack("<Q", handle.read(8))
             header = json.loads(handle.read(length))
-        room = np.memmap(self.path, np.uint8, "r", offset=8 + length)
+        room = np.memmap(self.path, np.uint8, "r", offset=8 + length).view(np.ndarray)
         found = {}
         for name, about in header.items():
             if name != "__metadata__":
