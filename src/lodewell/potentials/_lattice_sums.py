@@ -47,10 +47,10 @@ def phases(positions, recip, n_gk, cos_ng, sin_ng):
 
 
 @njit(cache=True, error_model="numpy")
-def all_pairs(kind, a, fractional, cell, budget, want_gradients):
+def all_pairs(kind, a, fractional, cell, density, budget, want_gradients):
     """Return S (n, n), and where wanted dS/dv (n, n, 3) and dS/dstrain (n, n, 3, 3), of the pairs v = x_j - x_i."""
     count = len(fractional)
-    eta, radius, recip, n_gk, square_g = plan(kind, a, cell, 2.5, budget)
+    eta, radius, recip, n_gk, square_g = plan(kind, a, cell, density, budget)
     volume = abs(determinant(cell))
     L = lower_triangle(cell, np.arange(3))
     wide = count if want_gradients else 0
