@@ -96,7 +96,7 @@ class _Cuts:
     | `wave_bgk` | (B, G, 3) | one of each ±G in the reciprocal basis, filled up with 1 |
     | `real_bg` | (B, G) | 1, or 0 where filled up |
     | `crystal_p`, `i_p`, `j_p` | (P,) | pairs within the radius, each once |
-    | `image_pk` | (P, 3) | the image of x_j in basis vectors |
+    | `images` | B of (P, 3) | the image of x_j in basis vectors |
     """
 
     eta_b: torch.Tensor
@@ -110,7 +110,7 @@ class _Cuts:
     crystal_p: torch.Tensor
     i_p: torch.Tensor
     j_p: torch.Tensor
-    image_pk: torch.Tensor
+    images: tuple[torch.Tensor, ...]
 
 
 def _cuts(positions: list[torch.Tensor], cells: list[torch.Tensor], kind: int, a: float, tolerance: float) -> _Cuts:
@@ -154,7 +154,7 @@ def _cuts(positions: list[torch.Tensor], cells: list[torch.Tensor], kind: int, a
         crystal_p,
         i_p,
         j_p,
-        there(np.concatenate(images)),
+        there(np.concatenate(images)).split([len(image_pk) for image_pk in images]),
     )
 
 
@@ -178,10 +178,12 @@ def _sums(
 def _images(kind: int, a: float, cuts: _Cuts, x_bnc: torch.Tensor, basis_bkc: torch.Tensor) -> torch.Tensor:
     """Return Σ φ in one of (i, j) and (j, i) (B, N, N), of an atom with itself half of it."""
     crystals, atoms, _ = x_bnc.shape
-    shift_pc = (cuts.image_pk.unsqueeze(1) @ basis_bkc[cuts.crystal_p]).squeeze(1)
-    vector_pc = x_bnc[cuts.crystal_p, cuts.j_p] - x_bnc[cuts.crystal_p, cuts.i_p] + shift_pc
+    x_nc, first_p = x_bnc.reshape(-1, 3), cuts.crystal_p * atoms
+    i_p, j_p = first_p + cuts.i_p, first_p + cuts.j_p
+    shift_pc = torch.cat([image_pk @ basis_kc for image_pk, basis_kc in zip(cuts.images, basis_bkc, strict=True)])
+    vector_pc = x_nc.index_select(0, j_p) - x_nc.index_select(0, i_p) + shift_pc
     value_p = functions.short(kind, a, cuts.eta_b[cuts.crystal_p], vector_pc.square().sum(1))
-    place_p = (cuts.crystal_p * atoms + cuts.i_p) * atoms + cuts.j_p
+    place_p = i_p * atoms + cuts.j_p
     return value_p.new_zeros(crystals * atoms * atoms).index_add(0, place_p, value_p).view(crystals, atoms, atoms)
 
 
