@@ -154,7 +154,7 @@ def _cuts(positions: list[torch.Tensor], cells: list[torch.Tensor], kind: int, a
         crystal_p,
         i_p,
         j_p,
-        there(np.concatenate(images)).split([len(image_pk) for image_pk in images]),
+        torch.split_with_sizes(there(np.concatenate(images)), [len(image_pk) for image_pk in images]),
     )
 
 
