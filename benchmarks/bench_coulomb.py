@@ -178,8 +178,8 @@ def main() -> None:
         rows,
         "Rattled rock salt, one thread, double precision, median of processor time over interleaved runs; errors "
         "against ours at 1e-13. torch-pme: the fastest of the calculators and parameters that bench_coulomb.py tries "
-        "whose errors of energy and forces are not above ours, or 1e-11; without the time of its list of neighbours, while "
-        f"ours includes all. {busy()}",
+        "whose errors of energy and forces are not above ours, or 1e-11; its time is without, ours with the list of "
+        f"neighbours. {busy()}",
         runs=more,
     )
 

@@ -1,4 +1,4 @@
-"""Lattice sums: constants, errors against the promise on random cells, and the time of three sums, in torch too; a minute."""
+"""Lattice sums: constants, errors against the promise on random cells, time of three sums, in torch too; a minute."""
 
 from __future__ import annotations
 
