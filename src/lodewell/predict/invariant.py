@@ -1,0 +1,102 @@
+"""Our network: densities of neighbours and exact lattice sums between orbits, read by invariants.
+
+Only what does not depend on the choice of cell, supercell, rotation or order of atoms goes in; so nothing else comes
+out. Mathematics: docs/theory/prediction.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+
+from lodewell.potentials.lattice_sums import lattice_sum
+from lodewell.predict import _geometry
+from lodewell.predict.architecture import Architecture, Arrays, Field
+from lodewell.predict.orbits import CUTOFF, Orbits, orbits
+
+if TYPE_CHECKING:
+    import torch
+
+RADIAL = 12
+SUMS: tuple[dict[str, float], ...] = ({"power": 1}, {"power": 4}, {"power": 6}, {"decay": 1.0})
+UNIT = 2.5  # Å; sums are made numbers of order one by it
+TOLERANCE = 1e-6
+
+
+class Invariant(Architecture):
+    """Messages between orbits through densities (l <= 3) within 6 Å and through infinite sums, three times.
+
+    | array | shape | meaning |
+    |---|---|---|
+    | `number`, `weight` | (O,) | atomic number and share of the atoms of each orbit |
+    | `center`, `other` | (E,) | pairs of orbits with atoms in reach of each other |
+    | `density` | (E, 16, 12) | Σ_j Y_lm R_n over the images of `other` around one atom of `center` |
+    | `receiver`, `sender` | (P,) | all pairs of orbits |
+    | `sums` | (P, 4) | Σ_j S(i, j) over the atoms of `sender`, for 1/r, 1/r^4, 1/r^6 and exp(-r), in units of 2.5 Å |
+    """
+
+    name: ClassVar[str] = "invariant"
+    version: ClassVar[int] = 1
+    fields: ClassVar[dict[str, Field]] = {
+        "number": Field("orbit"),
+        "weight": Field("orbit"),
+        "center": Field("edge", refers="orbit"),
+        "other": Field("edge", refers="orbit"),
+        "density": Field("edge"),
+        "receiver": Field("pair", refers="orbit"),
+        "sender": Field("pair", refers="orbit"),
+        "sums": Field("pair"),
+    }
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return width of the states, number of layers, channels of the densities, charges of the sums (0: none)."""
+        return {"width": 96, "layers": 3, "channels": 48, "charges": 16, "angular": True}
+
+    @property
+    def feature_settings(self) -> dict[str, Any]:
+        """Return nothing: the features have no settings."""
+        return {}
+
+    def features(self, atoms: Atoms) -> Arrays:
+        """Return the arrays of the table above.
+
+        Raises:
+            BadCrystal: as `orbits`.
+        """
+        found = orbits(atoms)
+        count = len(found.number_o)
+        center_e, other_e, density_emn = _geometry.densities(
+            found.orbit_n, count, found.representative_o, found.i_p, found.j_p, found.vector_pc, CUTOFF, RADIAL
+        )
+        receiver, sender = np.divmod(np.arange(count * count, dtype=np.int32), count)
+        return {
+            "number": found.number_o,
+            "weight": found.weight_o,
+            "center": center_e,
+            "other": other_e,
+            "density": density_emn,
+            "receiver": receiver,
+            "sender": sender,
+            "sums": orbit_sums(atoms, found),
+        }
+
+    def module(self, targets: int) -> torch.nn.Module:
+        """Return the network."""
+        from lodewell.predict._invariant_module import InvariantModule
+
+        return InvariantModule(targets, sums=len(SUMS), radial=RADIAL, **self.settings)
+
+
+def orbit_sums(atoms: Atoms, found: Orbits) -> np.typing.NDArray[np.float32]:
+    """Return Σ_{j in J} S(i, j) for one atom i of each orbit and each orbit J; (O², sums), in units of `UNIT`."""
+    count = len(found.number_o)
+    member_no = np.zeros((len(atoms), count))
+    member_no[np.arange(len(atoms)), found.orbit_n] = 1.0
+    columns = []
+    for form in SUMS:
+        sum_nn = lattice_sum(atoms, tolerance=TOLERANCE, **form)
+        columns.append((sum_nn[found.representative_o] @ member_no).ravel() * UNIT ** form.get("power", 0))
+    return np.stack(columns, axis=1).astype(np.float32)
