@@ -149,3 +149,5 @@ def test_what_is_refused():
     ):
         with pytest.raises(BadOption, match=says):
             sums.lattice_sum(x, cell, **options)
+    with pytest.raises(BadOption, match=r"positions\.double"):
+        sums.lattice_sum(x.long(), cell.long())

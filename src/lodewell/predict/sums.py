@@ -70,7 +70,7 @@ def lattice_sum(
         A symmetric tensor (n, n), of several crystals a list; in Å^-power (1 for `decay`, Å^-1 for `screening`).
 
     Raises:
-        BadOption: as `lodewell.lattice_sum`, and for a power that is odd or broken.
+        BadOption: as `lodewell.lattice_sum`, and for an odd or broken power, or positions that are integers.
         BadCrystal: when a crystal has a zero vector (a molecule, chain or slab), no volume or coincident atoms.
     """
     kind, a = kind_of(power, decay, screening, tolerance)
@@ -164,6 +164,8 @@ def _sums(
     """Sum for several crystals at once: their images in one flat list, atoms and waves filled up to the most of any."""
     if not positions:
         return []
+    if not positions[0].is_floating_point():
+        raise BadOption("positions must be floating-point numbers: use positions.double()")
     cuts = _cuts(positions, cells, kind, a, tolerance)
     basis_bkc = cuts.basis_bkk @ torch.stack(cells)
     x_bnc = pad_sequence(positions, batch_first=True) - cuts.wrap_bnk @ basis_bkc
