@@ -25,11 +25,7 @@ from lodewell.potentials.ionic import COULOMB  # noqa: E402
 
 CHARGES = {"Na": 1.0, "Cl": -1.0}
 TOLERANCES = (1e-3, 1e-6, 1e-10)
-MESHES = {
-    ("P3MCalculator", 4): (6.0, 8.0, 10.0),
-    ("P3MCalculator", 5): (6.0, 8.0, 10.0),
-    ("PMECalculator", 7): (8.0, 10.0),
-}
+MESHES = (("P3MCalculator", 4), ("P3MCalculator", 5), ("PMECalculator", 7))
 Result = tuple[float, np.ndarray, np.ndarray]
 
 
@@ -86,16 +82,16 @@ def candidates(target: float, edge: float) -> Iterator[tuple[str, float, float, 
     """
     middle = math.sqrt(-math.log(target))
     if target > 1e-9:  # finer meshes than 128 do not pay
-        for (kind, nodes), cutoffs in MESHES.items():
-            for cutoff in cutoffs:
-                for points in (32, 64, 128):
+        for kind, nodes in MESHES:
+            for cutoff in (8.0, 10.0, 12.0, 14.0):
+                for points in (32, 64, 128) if target > 1e-7 else (128,):
                     for u in middle + np.array([-0.9, -0.6, -0.3, 0.0, 0.3]):
                         spacing = 2.002 * edge / (points - 1)
                         yield kind, cutoff, cutoff / (math.sqrt(2.0) * u), {
                             "mesh_spacing": spacing, "interpolation_nodes": nodes
                         }  # fmt: skip
-    for cutoff in (10.0, 14.0, 18.0) if target > 1e-9 else (18.0, 24.0):
-        for u in middle + np.arange(-0.3, 1.0, 0.3):
+    for cutoff in (18.0, 24.0, 30.0) if target < 1e-7 else (10.0, 14.0, 18.0):
+        for u in middle + np.arange(-0.3, 1.0, 0.15):
             smearing = cutoff / (math.sqrt(2.0) * u)
             yield "EwaldCalculator", cutoff, smearing, {"lr_wavelength": math.pi * smearing / (math.sqrt(2.0) * u)}
 
