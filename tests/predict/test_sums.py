@@ -106,6 +106,17 @@ def test_orbits_sums_are_the_same_in_every_supercell():
             assert large[0, ~chlorine].sum().item() == pytest.approx(small[0, 0].item(), rel=1e-11)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("kind", [{"power": 1}, {"power": 6}, {"decay": 0.6}, {"screening": 0.5}], ids=name_of)
+def test_a_gpu_says_the_same(kind):
+    rng = np.random.default_rng(4)
+    crystals = [made_up(rng) for _ in range(20)]
+    x, cells = separate(crystals)
+    found = sums.lattice_sum([each.cuda() for each in x], [cell.cuda() for cell in cells], **kind)
+    for atoms, sum_nn in zip(crystals, found, strict=True):
+        assert distance(kind, sum_nn.cpu().numpy(), compiled_sum(atoms, **kind), atoms.get_volume()) < 1e-12
+
+
 def test_single_precision_keeps_what_it_can():
     atoms = bulk("NaCl", "rocksalt", a=5.64)
     found = sums.lattice_sum(*tensors(atoms, torch.float32))

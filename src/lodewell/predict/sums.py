@@ -169,8 +169,11 @@ def _sums(
     cuts = _cuts(positions, cells, kind, a, tolerance)
     basis_bkc = cuts.basis_bkk @ torch.stack(cells)
     x_bnc = pad_sequence(positions, batch_first=True) - cuts.wrap_bnk @ basis_bkc
-    volume_b = torch.linalg.det(basis_bkc).abs()
-    half_bnn = _images(kind, a, cuts, x_bnc, basis_bkc) + _waves(kind, a, cuts, x_bnc, basis_bkc, volume_b)
+    normal_bkc = torch.linalg.cross(basis_bkc.roll(-1, 1), basis_bkc.roll(-2, 1))
+    volume_b = (basis_bkc[:, 0] * normal_bkc[:, 0]).sum(1)  # negative where the basis is left-handed
+    dual_bkc = cuts.dual_bkk @ (2.0 * math.pi * normal_bkc / volume_b[:, None, None])
+    volume_b = volume_b.abs()
+    half_bnn = _images(kind, a, cuts, x_bnc, basis_bkc) + _waves(kind, a, cuts, x_bnc, dual_bkc, volume_b)
     once_nn = torch.eye(x_bnc.shape[1], dtype=x_bnc.dtype, device=x_bnc.device)
     same_bnn = (cuts.mean_b / volume_b)[:, None, None] - cuts.own_b[:, None, None] * once_nn
     sums_bnn = half_bnn + half_bnn.mT + same_bnn
@@ -190,10 +193,9 @@ def _images(kind: int, a: float, cuts: _Cuts, x_bnc: torch.Tensor, basis_bkc: to
 
 
 def _waves(
-    kind: int, a: float, cuts: _Cuts, x_bnc: torch.Tensor, basis_bkc: torch.Tensor, volume_b: torch.Tensor
+    kind: int, a: float, cuts: _Cuts, x_bnc: torch.Tensor, dual_bkc: torch.Tensor, volume_b: torch.Tensor
 ) -> torch.Tensor:
     """Return Σ ψ cos G·(x_j - x_i) over one of each ±G: half the sum over all (B, N, N)."""
-    dual_bkc = 2.0 * math.pi * cuts.dual_bkk @ torch.linalg.inv(basis_bkc).mT
     square_bg = (cuts.wave_bgk @ dual_bkc).square().sum(-1)
     psi_bg = cuts.real_bg * functions.long(kind, a, cuts.eta_b[:, None], square_bg, volume_b[:, None])
     angle_bng = x_bnc @ dual_bkc.mT @ cuts.wave_bgk.mT
