@@ -15,12 +15,11 @@ import torch
 from ase.data import chemical_symbols
 
 from lodewell import __version__
-from lodewell.crystals.batch import Floats
 from lodewell.errors import BadFile, BadOption
 from lodewell.files import atomic_path, check_writable
 from lodewell.predict.architecture import Architecture, make_architecture
 from lodewell.predict.cache import cache_folder
-from lodewell.predict.calibrate import fit_calibration, sigma
+from lodewell.predict.calibrate import combine, fit_calibration
 from lodewell.predict.dataset import Dataset, read_dataset
 from lodewell.predict.model import SUFFIX, Model
 from lodewell.predict.novelty import fit_novelty
@@ -88,7 +87,7 @@ def fit(
         "options": {name: str(value) for name, value in asdict(options).items() if value not in (None, "", {}, ())},
         "seeds": [run.seed for run in runs],
         "parameters": model.parameters,
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor() or "CPU",
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU ({platform.machine()})",
         "seconds": round(time.perf_counter() - start, 1),
     }
     if out is not None:
@@ -116,12 +115,12 @@ def _judge(model: Model, task: Task, options: TrainOptions) -> None:
     fit_novelty(model, embedding["train"], embedding["val"])
     if len(part["test"]):
         truth = dataset.values_bt[part["test"]]
-        mean: Floats = values["test"].mean(axis=0)
+        mean, sigma = combine(model, values["test"])
         model.card["errors"] = mean_errors(model.targets, mean, truth)
         model.card["errors_of_members"] = [mean_errors(model.targets, v, truth) for v in values["test"]]
         model.arrays["heldout_truth"] = truth.astype(np.float32)
         model.arrays["heldout_value"] = mean.astype(np.float32)
-        model.arrays["heldout_sigma"] = sigma(model, values["test"]).astype(np.float32)
+        model.arrays["heldout_sigma"] = sigma.astype(np.float32)
 
 
 def _write(model: Model, dataset: Dataset, runs: list[Run], out: Path, options: TrainOptions) -> None:
