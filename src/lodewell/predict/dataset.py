@@ -17,6 +17,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Floats
+from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.errors import BadCrystal, BadFile, BadOption, did_you_mean
 from lodewell.files import atomic_path
@@ -221,7 +222,7 @@ def _row(
     found = _id(record, id_key)
     if wanted is not None and found not in wanted:
         return None
-    formula = atoms.symbols.formula.reduce()[0].format("hill")
+    formula = reduced_formula(atoms.numbers)
     values = []
     for name in names if wanted is None else ():
         value = atoms.info.get(name, math.nan)

@@ -50,7 +50,7 @@ class TrainOptions:
     validation: float = 0.1
     test: float = 0.1
     architecture: str = "invariant"
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, float | str] = field(default_factory=dict)
     members: int = 3
     member: int | None = None
     epochs: int = 100
