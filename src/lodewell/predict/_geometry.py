@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-COMPONENTS = 16  # real solid harmonics of l = 0, 1, 2, 3
+COMPONENTS = 9  # real harmonics of l = 0, 1, 2
 _CLOSEST, _BROAD = 0.6, 0.75  # Å; where radial functions start; their width against their distance
 _PROBES = 4  # radial functions that tell atoms apart
 
@@ -18,14 +18,6 @@ def _harmonics(x, y, z, out):
     root3 = math.sqrt(3.0)
     out[4], out[5], out[6] = root3 * x * y, root3 * y * z, 0.5 * (3.0 * z * z - 1.0)
     out[7], out[8] = root3 * x * z, 0.5 * root3 * (x * x - y * y)
-    a, b, c = math.sqrt(5.0 / 8.0), math.sqrt(15.0), math.sqrt(3.0 / 8.0)
-    out[9] = a * y * (3.0 * x * x - y * y)
-    out[10] = b * x * y * z
-    out[11] = c * y * (5.0 * z * z - 1.0)
-    out[12] = 0.5 * z * (5.0 * z * z - 3.0)
-    out[13] = c * x * (5.0 * z * z - 1.0)
-    out[14] = 0.5 * b * z * (x * x - y * y)
-    out[15] = a * x * (x * x - 3.0 * y * y)
 
 
 @njit(cache=True, error_model="numpy", inline="always")
@@ -76,7 +68,7 @@ def alike(number_n, i_p, j_p, vector_pc, cutoff, tolerance):
         fade = _fade(r, cutoff) / r
         for k in range(_PROBES):
             probe_pk[p, k] = fade * math.cos(math.pi * (k + 0.5) * r / cutoff + k)
-    spectra = 4 * _PROBES + 4 * (_PROBES - 1)
+    spectra = 3 * (2 * _PROBES - 1)
     print_ns = np.empty((count, spectra))
     density = np.empty((_PROBES, COMPONENTS))
     weight = np.empty(count)
@@ -94,7 +86,7 @@ def alike(number_n, i_p, j_p, vector_pc, cutoff, tolerance):
                         density[k, m] += f * harmonic_pm[first, m]
                 first += 1
             s = 0
-            for l in range(4):
+            for l in range(3):
                 for k in range(_PROBES):
                     for other in range(k, min(k + 2, _PROBES)):
                         total = 0.0
@@ -129,21 +121,22 @@ def alike(number_n, i_p, j_p, vector_pc, cutoff, tolerance):
 
 
 @njit(cache=True, error_model="numpy")
-def densities(class_n, classes, representative_o, i_p, j_p, vector_pc, cutoff, radial):
+def densities(class_n, classes, representative_o, i_p, j_p, vector_pc, cutoff, fine, coarse):
     """Return, for each orbit and each orbit near it, the density of the latter around the former's first atom.
 
-    Returns `center_e`, `other_e` (E,) and `density_emn` (E, 16, radial) = Σ_j Y_m(r̂) R_n(r) over its images in reach.
+    Returns `center_e`, `other_e` (E,), `radial_en` (E, fine) = Σ_j R_n(r), and `angular_emn` (E, 8, coarse) =
+    Σ_j Y_m(r̂) R_n(r) for l = 1 and 2, over the images of `other` in reach.
     """
     pairs = len(i_p)
     wanted = np.full(len(class_n), -1, np.int64)
     for o in range(classes):
         wanted[representative_o[o]] = o
     seen = np.full((classes, classes), -1, np.int64)
-    edges = 0
     for p in range(pairs):
         o = wanted[i_p[p]]
-        if o >= 0 and seen[o, class_n[j_p[p]]] < 0:
+        if o >= 0:
             seen[o, class_n[j_p[p]]] = 0
+    edges = 0
     center_e, other_e = np.empty(classes * classes, np.int32), np.empty(classes * classes, np.int32)
     for o in range(classes):
         for u in range(classes):
@@ -151,8 +144,8 @@ def densities(class_n, classes, representative_o, i_p, j_p, vector_pc, cutoff, r
                 seen[o, u] = edges
                 center_e[edges], other_e[edges] = o, u
                 edges += 1
-    density = np.zeros((edges, COMPONENTS, radial))
-    harmonic, function = np.empty(COMPONENTS), np.empty(radial)
+    radial, angular = np.zeros((edges, fine)), np.zeros((edges, COMPONENTS - 1, coarse))
+    harmonic, many, few = np.empty(COMPONENTS), np.empty(fine), np.empty(coarse)
     for p in range(pairs):
         o = wanted[i_p[p]]
         if o < 0:
@@ -160,9 +153,12 @@ def densities(class_n, classes, representative_o, i_p, j_p, vector_pc, cutoff, r
         x, y, z = vector_pc[p, 0], vector_pc[p, 1], vector_pc[p, 2]
         r = math.sqrt(x * x + y * y + z * z)
         _harmonics(x / r, y / r, z / r, harmonic)
-        radial_functions(r, cutoff, function)
+        radial_functions(r, cutoff, many)
+        radial_functions(r, cutoff, few)
         e = seen[o, class_n[j_p[p]]]
-        for m in range(COMPONENTS):
-            for n in range(radial):
-                density[e, m, n] += harmonic[m] * function[n]
-    return center_e[:edges].copy(), other_e[:edges].copy(), density.astype(np.float32)
+        for n in range(fine):
+            radial[e, n] += many[n]
+        for m in range(COMPONENTS - 1):
+            for n in range(coarse):
+                angular[e, m, n] += harmonic[m + 1] * few[n]
+    return center_e[:edges].copy(), other_e[:edges].copy(), radial.astype(np.float32), angular.astype(np.float32)

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from lodewell.predict import _moments
 
-SPANS = ((0, 1), (1, 4), (4, 9), (9, 16))  # the harmonics of l = 0, 1, 2, 3
-DEGREE = np.repeat(np.arange(4), [1, 3, 5, 7])
+SPANS = ((0, 3), (3, 8))  # the harmonics of l = 1, 2
+DEGREE = np.repeat(np.arange(2), [3, 5])
 Batch = dict[str, Tensor]
 
 
@@ -50,34 +50,44 @@ def moments(density: Tensor, weight: Tensor, gate: Tensor, center: Tensor, count
     return sum_rows(torch.cat(spans, dim=1) * gate[:, None], center, count)
 
 
-class Densities(nn.Module):
-    """Messages through densities: A_lm,c = Σ_J (Σ_n W_lnc ρ_IJ,nlm) z_IJ,c, and the invariants of A of each orbit."""
+class Radial(nn.Module):
+    """Messages through radial densities: Σ_J (Σ_n W_nc ρ_IJ,n) z_IJ,c with gates z of both states."""
 
-    def __init__(self, width: int, channels: int, radial: int, angular: bool) -> None:
+    def __init__(self, width: int, channels: int, fine: int) -> None:
         super().__init__()
-        self.spans = SPANS if angular else SPANS[:1]
         self.center, self.other = nn.Linear(width, channels), nn.Linear(width, channels, bias=False)
-        self.radial = nn.Parameter(torch.randn(len(self.spans), radial, channels) * (2.0 / radial) ** 0.5)
-        self.mix = nn.Parameter(torch.randn(len(self.spans), channels, channels) / channels**0.5)
-        self.size = channels * (1 + len(self.spans) + (2 if angular else 0))
+        self.filter = nn.Linear(fine, channels, bias=False)
+        self.size = channels
 
     def forward(self, state: Tensor, batch: Batch) -> Tensor:
-        density, center, other = batch["density"], batch["center"], batch["other"]
-        gate = functional.silu(self.center(state)[center] + self.other(state)[other])
-        moment = moments(density[:, : self.spans[-1][1]], self.radial, gate, center, len(state))
-        out = [moment[:, 0]]
-        for (a, b), mix in zip(self.spans, self.mix, strict=True):
-            part = moment[:, a:b]
-            out.append((part * (part @ mix)).sum(1))
-        if len(self.spans) > 1:
-            out += triple(moment)
-        return torch.cat(out, dim=1)
+        center, other = batch["center"], batch["other"]
+        gate = functional.silu(self.center(state).index_select(0, center) + self.other(state).index_select(0, other))
+        return sum_rows(self.filter(batch["radial"]) * gate, center, len(state))
+
+
+class Angular(nn.Module):
+    """Invariants of the vectors and quadrupoles A_m,c = Σ_J (Σ_n W_lnc ρ_IJ,nlm) z_J,c."""
+
+    def __init__(self, width: int, channels: int, coarse: int) -> None:
+        super().__init__()
+        self.other = nn.Linear(width, channels)
+        self.filter = nn.Parameter(torch.randn(2, coarse, channels) * (2.0 / coarse) ** 0.5)
+        self.mix = nn.Parameter(torch.randn(2, channels, channels) / channels**0.5)
+        self.size = 4 * channels
+
+    def forward(self, state: Tensor, batch: Batch) -> Tensor:
+        center = batch["center"]
+        gate = self.other(state).index_select(0, batch["other"])
+        moment = moments(batch["angular"], self.filter, gate, center, len(state))
+        vector, quadrupole = moment[:, :3], moment[:, 3:]
+        out = [(part * (part @ mix)).sum(1) for part, mix in zip((vector, quadrupole), self.mix, strict=True)]
+        return torch.cat(out + triple(moment), dim=1)
 
 
 def triple(moment: Tensor) -> list[Tensor]:
     """Return v·T·v and tr T³ of the vector v and the quadrupole T of each channel."""
-    x, y, z = moment[:, 1], moment[:, 2], moment[:, 3]
-    xy, yz, zz, xz, d = (moment[:, k] * s for k, s in zip(range(4, 9), (1.0, 1.0, 1.1547005, 1.0, 1.0), strict=True))
+    x, y, z = moment[:, 0], moment[:, 1], moment[:, 2]
+    xy, yz, zz, xz, d = (moment[:, k] * s for k, s in zip(range(3, 8), (1.0, 1.0, 1.1547005, 1.0, 1.0), strict=True))
     xx, yy = d - 0.5 * zz, -d - 0.5 * zz
     vtv = x * x * xx + y * y * yy + z * z * zz + 2.0 * (x * y * xy + y * z * yz + x * z * xz)
     det = xx * (yy * zz - yz * yz) - xy * (xy * zz - yz * xz) + xz * (xy * yz - yy * xz)
@@ -94,7 +104,7 @@ class Sums(nn.Module):
 
     def forward(self, state: Tensor, batch: Batch) -> Tensor:
         charge = self.charge(state)
-        term = batch["sums"][:, :, None] * charge[batch["sender"]][:, None, :]
+        term = batch["sums"][:, :, None] * charge.index_select(0, batch["sender"])[:, None, :]
         potential = sum_rows(term, batch["receiver"], len(state))
         energy = potential * self.test(state)[:, None, :]
         return torch.cat([potential, energy], dim=1).flatten(1)
@@ -103,19 +113,16 @@ class Sums(nn.Module):
 class Layer(nn.Module):
     """Read the surroundings, and update the states."""
 
-    def __init__(self, width: int, channels: int, charges: int, radial: int, sums: int, angular: bool) -> None:
+    def __init__(self, width: int, readers: list[nn.Module]) -> None:
         super().__init__()
-        self.densities = Densities(width, channels, radial, angular)
-        self.sums = Sums(width, charges, sums) if charges else None
-        size = self.densities.size + (self.sums.size if self.sums is not None else 0)
+        self.readers = nn.ModuleList(readers)
+        size = sum(reader.size for reader in readers)
         self.norm = nn.LayerNorm(size)
         self.update = nn.Sequential(nn.Linear(width + size, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, state: Tensor, batch: Batch) -> Tensor:
-        seen = [self.densities(state, batch)]
-        if self.sums is not None:
-            seen.append(self.sums(state, batch))
-        changed: Tensor = self.update(torch.cat([state, self.norm(torch.cat(seen, dim=1))], dim=1))
+        seen = torch.cat([reader(state, batch) for reader in self.readers], dim=1)
+        changed: Tensor = self.update(torch.cat([state, self.norm(seen)], dim=1))
         return state + changed
 
 
@@ -123,23 +130,22 @@ class InvariantModule(nn.Module):
     """Embed elements, update orbits, pool them by weight and by attention, and read off the targets."""
 
     def __init__(
-        self,
-        targets: int,
-        *,
-        width: int,
-        layers: int,
-        channels: int,
-        charges: int,
-        angular: bool,
-        sums: int,
-        radial: int,
-    ) -> None:
+        self, targets: int, *, width: int, layers: int, channels: int, angular: int, charges: int,
+        sums: int, fine: int, coarse: int, dropout: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
+
+        def readers() -> list[nn.Module]:
+            found: list[nn.Module] = [Radial(width, channels, fine)]
+            found += [Angular(width, angular, coarse)] if angular else []
+            found += [Sums(width, charges, sums)] if charges else []
+            return found
+
         self.element = nn.Embedding(119, width)
-        self.layers = nn.ModuleList(Layer(width, channels, charges, radial, sums, angular) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(width, readers()) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.attention = nn.Linear(width, width)
-        self.head = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, targets))
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, targets))
 
     def embed(self, batch: Batch) -> Tensor:
         """Return the mean of the orbits' states and their mean under attention; (B, 2 width)."""
