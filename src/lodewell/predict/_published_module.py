@@ -12,6 +12,7 @@ from torch.nn import functional
 
 GAUSSIANS, MULTIQUADRICS = 256, 64
 _ATTRACTION = 0.75  # of -0.75 / d
+_FAINT = -20.0  # exp of less would be subnormal numbers, which slow everything down
 Batch = dict[str, Tensor]
 
 
@@ -57,7 +58,7 @@ class Gaussians(nn.Module):
 
     def forward(self, distance: Tensor) -> Tensor:
         apart = (-_ATTRACTION / distance[:, None] - self.centers) * ((GAUSSIANS - 1) / 2.0)
-        return apart.square_().mul_(-0.5).exp_()
+        return apart.square_().mul_(-0.5).clamp_(min=_FAINT).exp_()
 
 
 class Multiquadrics(nn.Module):
