@@ -52,7 +52,7 @@ class Published(Architecture):
     |---|---|---|
     | `number`, `weight` | (O,) | atomic number and share of the atoms of each orbit |
     | `multiplicity` | (O,) | number of atoms of each orbit |
-    | `center`, `other`, `distance`, `count` | (E,) | near edges: orbits, Å, how many such edges an atom of `center` has |
+    | `center`, `other`, `distance`, `count` | (E,) | near edges: orbits, Å, and how many alike each atom has |
     | `receiver`, `sender`, `sum`, `often` | (P,) | complete edges: the same of s(i, j), none with `sums="none"` |
 
     An atom's near atoms are the 16 nearest within 4 Å and those as far as the 16th; an atom with none takes them
