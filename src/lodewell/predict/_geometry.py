@@ -40,6 +40,17 @@ def radial_functions(r, cutoff, out):
 
 
 @njit(cache=True, error_model="numpy")
+def bond_functions(r, bond, cutoff, out):
+    """Write Gaussians of r over `bond`, the sum of two covalent radii, at equal steps between 0.6 and 2.6, faded."""
+    count = len(out)
+    step = 2.0 / count
+    fade = _fade(r, cutoff) / max(r, 1.0) * 2.0
+    for n in range(count):
+        u = (r / bond - 0.6 - (n + 0.5) * step) / (_BROAD * step)
+        out[n] = fade * math.exp(-0.5 * u * u)
+
+
+@njit(cache=True, error_model="numpy")
 def alike(number_n, i_p, j_p, vector_pc, cutoff, tolerance):
     """Return the class of each atom: atoms of one class have the same element and the same surroundings.
 
@@ -121,11 +132,12 @@ def alike(number_n, i_p, j_p, vector_pc, cutoff, tolerance):
 
 
 @njit(cache=True, error_model="numpy")
-def densities(class_n, classes, representative_o, i_p, j_p, vector_pc, cutoff, fine, coarse):
+def densities(class_n, classes, representative_o, radius_n, i_p, j_p, vector_pc, cutoff, fine, bonds, coarse):
     """Return, for each orbit and each orbit near it, the density of the latter around the former's first atom.
 
-    Returns `center_e`, `other_e` (E,), `radial_en` (E, fine) = Σ_j R_n(r), and `angular_emn` (E, 8, coarse) =
-    Σ_j Y_m(r̂) R_n(r) for l = 1 and 2, over the images of `other` in reach.
+    Returns `center_e`, `other_e` (E,), `radial_en` (E, fine + bonds) = Σ_j R_n(r), of the distance and of the distance
+    over the covalent radii, and `angular_emn` (E, 8, coarse) = Σ_j Y_m(r̂) R_n(r) for l = 1 and 2, over the images of
+    `other` in reach.
     """
     pairs = len(i_p)
     wanted = np.full(len(class_n), -1, np.int64)
@@ -144,8 +156,8 @@ def densities(class_n, classes, representative_o, i_p, j_p, vector_pc, cutoff, f
                 seen[o, u] = edges
                 center_e[edges], other_e[edges] = o, u
                 edges += 1
-    radial, angular = np.zeros((edges, fine)), np.zeros((edges, COMPONENTS - 1, coarse))
-    harmonic, many, few = np.empty(COMPONENTS), np.empty(fine), np.empty(coarse)
+    radial, angular = np.zeros((edges, fine + bonds)), np.zeros((edges, COMPONENTS - 1, coarse))
+    harmonic, many, few = np.empty(COMPONENTS), np.empty(fine + bonds), np.empty(coarse)
     for p in range(pairs):
         o = wanted[i_p[p]]
         if o < 0:
@@ -153,10 +165,11 @@ def densities(class_n, classes, representative_o, i_p, j_p, vector_pc, cutoff, f
         x, y, z = vector_pc[p, 0], vector_pc[p, 1], vector_pc[p, 2]
         r = math.sqrt(x * x + y * y + z * z)
         _harmonics(x / r, y / r, z / r, harmonic)
-        radial_functions(r, cutoff, many)
+        radial_functions(r, cutoff, many[:fine])
+        bond_functions(r, radius_n[i_p[p]] + radius_n[j_p[p]], cutoff, many[fine:])
         radial_functions(r, cutoff, few)
         e = seen[o, class_n[j_p[p]]]
-        for n in range(fine):
+        for n in range(fine + bonds):
             radial[e, n] += many[n]
         for m in range(COMPONENTS - 1):
             for n in range(coarse):

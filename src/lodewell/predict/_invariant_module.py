@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lodewell.predict import _moments
+from lodewell.predict.elements import PLACES, periodic_table
 
 SPANS = ((0, 3), (3, 8))  # the harmonics of l = 1, 2
 DEGREE = np.repeat(np.arange(2), [3, 5])
@@ -50,13 +51,28 @@ def moments(density: Tensor, weight: Tensor, gate: Tensor, center: Tensor, count
     return sum_rows(torch.cat(spans, dim=1) * gate[:, None], center, count)
 
 
+class Elements(nn.Module):
+    """A state for each element, from its place in the periodic table and a part of its own that begins small."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.own = nn.Embedding(119, width)
+        nn.init.normal_(self.own.weight, std=0.3)
+        self.place = nn.Linear(PLACES, width)
+        self.register_buffer("table", torch.from_numpy(periodic_table()), persistent=False)
+
+    def forward(self, number: Tensor) -> Tensor:
+        states: Tensor = self.own(number) + self.place(self.table[number])
+        return states
+
+
 class Radial(nn.Module):
     """Messages through radial densities: Σ_J (Σ_n W_nc ρ_IJ,n) z_IJ,c with gates z of both states."""
 
-    def __init__(self, width: int, channels: int, fine: int) -> None:
+    def __init__(self, width: int, channels: int, radial: int) -> None:
         super().__init__()
         self.center, self.other = nn.Linear(width, channels), nn.Linear(width, channels, bias=False)
-        self.filter = nn.Linear(fine, channels, bias=False)
+        self.filter = nn.Linear(radial, channels, bias=False)
         self.size = channels
 
     def forward(self, state: Tensor, batch: Batch) -> Tensor:
@@ -131,17 +147,17 @@ class InvariantModule(nn.Module):
 
     def __init__(
         self, targets: int, *, width: int, layers: int, channels: int, angular: int, charges: int,
-        sums: int, fine: int, coarse: int, dropout: float = 0.0,
+        sums: int, radial: int, coarse: int, dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
 
         def readers() -> list[nn.Module]:
-            found: list[nn.Module] = [Radial(width, channels, fine)]
+            found: list[nn.Module] = [Radial(width, channels, radial)]
             found += [Angular(width, angular, coarse)] if angular else []
             found += [Sums(width, charges, sums)] if charges else []
             return found
 
-        self.element = nn.Embedding(119, width)
+        self.element = Elements(width)
         self.layers = nn.ModuleList(Layer(width, readers()) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.attention = nn.Linear(width, width)

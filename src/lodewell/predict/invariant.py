@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from ase import Atoms
+from ase.data import covalent_radii
 
 from lodewell.potentials.lattice_sums import lattice_sum
 from lodewell.predict import _geometry
@@ -19,7 +20,7 @@ from lodewell.predict.orbits import CUTOFF, Orbits, orbits
 if TYPE_CHECKING:
     import torch
 
-FINE, COARSE = 32, 8  # radial functions of l = 0, and of l = 1 and 2
+FINE, BONDS, COARSE = 24, 16, 8  # radial functions of l = 0, of the distance and over the radii; of l = 1 and 2
 SUMS: tuple[dict[str, float], ...] = ({"power": 1}, {"power": 4}, {"power": 6}, {"decay": 1.0})
 UNIT = 2.5  # Å; sums are made numbers of order one by it
 TOLERANCE = 1e-6
@@ -32,7 +33,7 @@ class Invariant(Architecture):
     |---|---|---|
     | `number`, `weight` | (O,) | atomic number and share of the atoms of each orbit |
     | `center`, `other` | (E,) | pairs of orbits with atoms in reach of each other |
-    | `radial` | (E, 32) | Σ_j R_n(r) over the images of `other` around one atom of `center` |
+    | `radial` | (E, 40) | Σ_j R_n(r) over the images of `other` around one atom of `center` |
     | `angular` | (E, 8, 8) | Σ_j Y_lm R_n likewise, l = 1 and 2 |
     | `receiver`, `sender` | (P,) | all pairs of orbits |
     | `sums` | (P, 4) | Σ_j S(i, j) over the atoms of `sender`, for 1/r, 1/r^4, 1/r^6 and exp(-r), in units of 2.5 Å |
@@ -71,7 +72,8 @@ class Invariant(Architecture):
         found = orbits(atoms)
         count = len(found.number_o)
         center_e, other_e, radial_en, angular_emn = _geometry.densities(
-            found.orbit_n, count, found.representative_o, found.i_p, found.j_p, found.vector_pc, CUTOFF, FINE, COARSE
+            found.orbit_n, count, found.representative_o, covalent_radii[atoms.numbers],
+            found.i_p, found.j_p, found.vector_pc, CUTOFF, FINE, BONDS, COARSE,
         )
         receiver, sender = np.divmod(np.arange(count * count, dtype=np.int32), count)
         return {
@@ -90,7 +92,7 @@ class Invariant(Architecture):
         """Return the network."""
         from lodewell.predict._invariant_module import InvariantModule
 
-        return InvariantModule(targets, sums=len(SUMS), fine=FINE, coarse=COARSE, **self.settings)
+        return InvariantModule(targets, sums=len(SUMS), radial=FINE + BONDS, coarse=COARSE, **self.settings)
 
 
 def orbit_sums(atoms: Atoms, found: Orbits) -> np.typing.NDArray[np.float32]:

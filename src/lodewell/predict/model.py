@@ -1,0 +1,142 @@
+"""A trained model: an ensemble of one network with its targets and its card, in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lodewell.crystals.batch import Floats
+from lodewell.errors import BadFile, LodewellError
+from lodewell.files import atomic_path
+from lodewell.predict.architecture import Architecture, Arrays, collate, make_architecture
+from lodewell.predict.targets import Target, composition
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = 1
+SUFFIX = ".safetensors"
+_KEY = "lodewell"
+
+
+def need_torch() -> None:
+    """Raise LodewellError with the cure unless torch and safetensors are installed."""
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None or find_spec("safetensors") is None:
+        raise LodewellError("property prediction needs torch and safetensors: pip install 'lodewell[predict]'")
+
+
+@dataclass
+class Model:
+    """Networks that were trained alike from different seeds, and what is known about them.
+
+    | field | meaning |
+    |---|---|
+    | `members` | the networks |
+    | `targets` | what they predict, in the order of their outputs |
+    | `card` | plain words and numbers: data, licence, seeds, errors, calibration ... |
+    | `arrays` | what the card needs in numbers, by name (held-out predictions, embeddings of crystals trained on) |
+    """
+
+    architecture: Architecture
+    targets: list[Target]
+    members: list[torch.nn.Module]
+    card: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that one member learnt."""
+        return sum(p.numel() for p in self.members[0].parameters())
+
+    def evaluate(self, crystals: list[Arrays], device: str = "cpu") -> tuple[Floats, Floats]:
+        """Return each member's values (M, B, T), in the targets' units, and the first member's embedding (B, D)."""
+        import torch
+
+        arrays = collate(self.architecture.fields, crystals)
+        batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        fractions = composition(
+            arrays["number"], arrays["weight"], arrays["crystal_of_orbit"], len(crystals)
+        )
+        with torch.inference_mode():
+            raw_mbt = np.stack([member.eval()(batch).cpu().numpy() for member in self.members])
+            embedding: torch.Tensor = self.members[0].embed(batch)  # type: ignore[operator]
+        values = [
+            [target.restore(raw_bt[:, t], fractions) for t, target in enumerate(self.targets)] for raw_bt in raw_mbt
+        ]
+        return np.array(values).transpose(0, 2, 1), embedding.cpu().numpy().astype(np.float64)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model; an interrupted writing leaves what was there.
+
+        Raises:
+            BadFile: when it cannot be written.
+        """
+        from safetensors.numpy import save_file
+
+        tensors = {f"array.{name}": np.ascontiguousarray(array) for name, array in self.arrays.items()}
+        for k, member in enumerate(self.members):
+            for name, tensor in member.state_dict().items():
+                tensors[f"{k}.{name}"] = np.ascontiguousarray(tensor.detach().cpu().numpy())
+        about = {
+            "format": FORMAT,
+            "architecture": self.architecture.name,
+            "version": self.architecture.version,
+            "settings": self.architecture.settings,
+            "targets": [target.as_dict() for target in self.targets],
+            "members": len(self.members),
+            "card": self.card,
+        }
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata={_KEY: json.dumps(about, ensure_ascii=False)})
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model.
+
+    Raises:
+        BadFile: when the file is damaged, holds no model, or one of another version.
+        LodewellError: when torch is missing.
+    """
+    need_torch()
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as handle:
+            about = json.loads((handle.metadata() or {}).get(_KEY, "null"))
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 it is no mapping
+    except (OSError, SafetensorError, ValueError) as err:
+        raise BadFile(f"{path}: cannot be read as a model ({err}); train it again or copy it anew") from err
+    if about is None:
+        raise BadFile(f"{path}: it holds tensors, but no model of lodewell; give a file that `lodewell train` wrote")
+    if about["format"] != FORMAT:
+        raise BadFile(
+            f"{path}: a model of format {about['format']}, but this lodewell reads {FORMAT}; train it again, or use the"
+            " version of lodewell that wrote it"
+        )
+    architecture = make_architecture(about["architecture"], about["settings"])
+    if about["version"] != architecture.version:
+        raise BadFile(
+            f"{path}: its network is '{architecture.name}' of version {about['version']}, but this lodewell has version"
+            f" {architecture.version}; train it again, or use the version of lodewell that wrote it"
+        )
+    members = []
+    for k in range(about["members"]):
+        module = architecture.module(len(about["targets"]))
+        prefix = f"{k}."
+        state = {n.removeprefix(prefix): torch.from_numpy(a) for n, a in tensors.items() if n.startswith(prefix)}
+        try:
+            module.load_state_dict(state)
+        except RuntimeError as err:
+            raise BadFile(f"{path}: member {k} does not fit its network ({str(err).splitlines()[-1].strip()})") from err
+        members.append(module.eval())
+    targets = [Target(**item | {"reference_z": tuple(item["reference_z"])}) for item in about["targets"]]
+    arrays = {n.removeprefix("array."): a for n, a in tensors.items() if n.startswith("array.")}
+    return Model(architecture, targets, members, about["card"], arrays)
