@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import report
 from numpy.typing import NDArray
 
+from harness import report
 from lodewell.report.style import BLUE, GREY, INK, ORANGE, SKY, VERMILION, figure, save
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
