@@ -5,7 +5,8 @@ what is asked for and not yet in the folder, one JSON a row and seed: several pr
 rows or seeds of its own, and a stopped one goes on where it was. `--report` then writes tables and figures of all that
 is there; `--speed` measures features, training and prediction instead.
 
-Formation energy and band gap are learnt together, the gap at weight 0.3, by every network alike.
+Formation energy and band gap are learnt together, the gap at weight 0.3, by every network alike: same batches of 64,
+same rates, same moving average of the weights, Huber loss.
 """
 
 from __future__ import annotations
@@ -46,16 +47,16 @@ def network(row: str, width: int | None) -> Architecture:
 def run(row: str, seed: int, args: argparse.Namespace) -> None:
     """Train one network, test it, and write what it says."""
     from lodewell.predict.dataset import read_dataset
+    from lodewell.predict.fit import fit
     from lodewell.predict.options import TrainOptions
-    from lodewell.predict.train import fit
 
     architecture = network(row, args.width)
     dataset = read_dataset(
         args.data, list(TARGETS), architecture, split="mp2018_split", cache=args.folder / "cache", workers=args.workers
     )
     options = TrainOptions(
-        properties=list(TARGETS), weights=list(WEIGHTS.values()), epochs=args.epochs, batch=BATCH, members=1, seed=seed,
-        learning_rate=args.learning_rate,
+        properties=tuple(TARGETS), weights=WEIGHTS, epochs=args.epochs, batch_size=BATCH, members=1, seed=seed,
+        lr=args.lr, device=args.device,
     )  # fmt: skip
     with stopwatch() as measured:
         model = fit(dataset, architecture, options, args.folder / f"{row}-{seed}")
@@ -63,7 +64,7 @@ def run(row: str, seed: int, args: argparse.Namespace) -> None:
     parts = [model.evaluate(dataset.crystals(test[k : k + 256]))[0][0] for k in range(0, len(test), 256)]
     predicted_bt, reference_bt = np.concatenate(parts), dataset.values_bt[test]
     result = {
-        "row": row, "seed": seed, "epochs": args.epochs, "width": architecture.settings["width"], "batch": BATCH,
+        "row": row, "seed": seed, "epochs": args.epochs, "lr": args.lr, "width": architecture.settings["width"], "batch": BATCH,
         "settings": architecture.settings, "weights": WEIGHTS, "parameters": model.parameters, "train": len(train),
         "seconds": measured["seconds"], "cpu_seconds": measured["cpu_seconds"],
         "crystals_per_second": args.epochs * len(train) / measured["cpu_seconds"],
@@ -72,9 +73,8 @@ def run(row: str, seed: int, args: argparse.Namespace) -> None:
         "reference": {name: reference_bt[:, t].tolist() for t, name in enumerate(TARGETS)},
         "machine": machine(),
     }  # fmt: skip
-    mae_t = np.abs(predicted_bt - reference_bt).mean(0)
-    print(row, seed, *(f"{name} {scale * mae:.4g} {unit}"
-                       for (name, unit, scale), mae in zip(TARGETS.values(), mae_t, strict=True)), flush=True)  # fmt: skip
+    for (name, unit, scale), mae in zip(TARGETS.values(), np.abs(predicted_bt - reference_bt).mean(0), strict=True):
+        print(f"{row}, seed {seed}: {name} {scale * mae:.4g} {unit}", flush=True)
     with atomic_path(result_of(row, seed, args)) as temporary:
         Path(temporary).write_text(json.dumps(result), encoding="utf-8")
 
@@ -91,9 +91,11 @@ def is_done(row: str, seed: int, args: argparse.Namespace) -> bool:
     if not path.exists():
         return False
     kept = json.loads(path.read_text(encoding="utf-8"))
-    wanted = (args.epochs, network(row, args.width).settings)
-    if (kept["epochs"], kept["settings"]) != wanted:
-        raise BadFile(f"{path}: of {kept['epochs']} epochs and {kept['settings']}; remove it or use another folder")
+    wanted = (args.epochs, args.lr, network(row, args.width).settings)
+    if (kept["epochs"], kept["lr"], kept["settings"]) != wanted:
+        raise BadFile(
+            f"{path}: of {kept['epochs']} epochs, lr {kept['lr']}, {kept['settings']}; remove it or use another folder"
+        )
     return True
 
 
@@ -105,7 +107,8 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--width", type=int, help="width of the states; each network's own if not given")
-    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--lr", type=float, default=3e-3, help="largest learning rate, the same for every row")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--workers", type=int, default=1, help="processes that compute features")
     parser.add_argument("--data", type=Path, default=CRYSTALS)
     parser.add_argument("--report", action="store_true")

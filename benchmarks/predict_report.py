@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import report
-from lodewell.report.style import BLUE, GREY, INK, ORANGE, SKY, VERMILION, figure, save
+from lodewell.report.style import BLUE, GREY, ORANGE, SKY, VERMILION, figure, save
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 ROWS = {"local": "local edges only", "published": "published", "exact": "published, exact sums", "ours": "ours"}
@@ -167,20 +167,17 @@ def draw_cost(rows: dict[str, Row], path: Path) -> None:
         ):
             for name, row in rows.items():
                 mae_s, cost = scale * row.error_sk(target).mean(1), row.mean("cpu_seconds") / 60
-                axes.errorbar([cost], [mae_s.mean()], yerr=[mae_s.std(ddof=1) if len(mae_s) > 1 else 0.0], fmt="o",
-                              color=COLOURS[name], capsize=3, ms=6)  # fmt: skip
-                axes.plot(
-                    [cost], [scale * row.ensemble_k(target).mean()], marker="D", ms=5, mfc="white", color=COLOURS[name]
-                )
-                axes.annotate(
-                    ROWS[name], (cost, mae_s.mean()), (7, 5), textcoords="offset points", color=INK, fontsize=8
-                )
+                spread = mae_s.std(ddof=1) if len(mae_s) > 1 else 0.0
+                axes.errorbar([cost], [mae_s.mean()], yerr=[spread], fmt="o", color=COLOURS[name], capsize=3, ms=6,
+                              label=ROWS[name])  # fmt: skip
+                together = scale * row.ensemble_k(target).mean()
+                axes.plot([cost], [together], marker="D", ms=5, mfc="white", color=COLOURS[name])
             axes.set(
-                title=quantity.capitalize(),
-                xlabel="training (CPU minutes a seed)",
-                ylabel=f"MAE ({unit})",
-                xscale="log",
+                title=quantity.capitalize(), xlabel="training of one network (CPU minutes)", ylabel=f"MAE ({unit})"
             )
-            axes.margins(x=0.35, y=0.2)
-        drawn.text(0.99, 0.01, "filled: one seed; open: the mean of all", ha="right", fontsize=8, color=GREY)
+            axes.set(xlim=(0, 1.15 * axes.get_xlim()[1]), ylim=(0, None))
+            axes.set_title(
+                "dots: one; diamonds: mean of the seeds", loc="right", fontsize=8, fontweight="normal", color=GREY
+            )
+        drawn.axes[0].legend(loc="lower right")
         save(drawn, path)
