@@ -58,16 +58,23 @@ def run(row: str, seed: int, args: argparse.Namespace) -> None:
         properties=tuple(TARGETS), weights=WEIGHTS, epochs=args.epochs, batch_size=BATCH, members=1, seed=seed,
         lr=args.lr, device=args.device,
     )  # fmt: skip
-    with stopwatch() as measured:
-        model = fit(dataset, architecture, options, args.folder / f"{row}-{seed}")
+    spent = args.folder / f"{row}-{seed}-seconds.json"  # of the runs that were stopped
+    before = json.loads(spent.read_text(encoding="utf-8")) if spent.exists() else [0.0, 0.0]
+    measured: dict[str, float] = {}
+    try:
+        with stopwatch() as measured:
+            model = fit(dataset, architecture, options, args.folder / f"{row}-{seed}")
+    finally:
+        seconds, cpu_seconds = before[0] + measured["seconds"], before[1] + measured["cpu_seconds"]
+        spent.write_text(json.dumps([seconds, cpu_seconds]), encoding="utf-8")
     test, train = dataset.part("test"), dataset.part("train")
     parts = [model.evaluate(dataset.crystals(test[k : k + 256]))[0][0] for k in range(0, len(test), 256)]
     predicted_bt, reference_bt = np.concatenate(parts), dataset.values_bt[test]
     result = {
-        "row": row, "seed": seed, "epochs": args.epochs, "lr": args.lr, "width": architecture.settings["width"], "batch": BATCH,
+        "row": row, "seed": seed, "epochs": args.epochs, "lr": args.lr, "batch": BATCH,
+        "width": architecture.settings["width"],
         "settings": architecture.settings, "weights": WEIGHTS, "parameters": model.parameters, "train": len(train),
-        "seconds": measured["seconds"], "cpu_seconds": measured["cpu_seconds"],
-        "crystals_per_second": args.epochs * len(train) / measured["cpu_seconds"],
+        "seconds": seconds, "cpu_seconds": cpu_seconds, "crystals_per_second": args.epochs * len(train) / cpu_seconds,
         "crystals": [dataset.ids[b] for b in test],
         "predicted": {name: predicted_bt[:, t].tolist() for t, name in enumerate(TARGETS)},
         "reference": {name: reference_bt[:, t].tolist() for t, name in enumerate(TARGETS)},
