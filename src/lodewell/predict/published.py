@@ -28,9 +28,9 @@ NEAREST = 16
 MIX = (-0.801, -0.074, 0.145)  # of Σ 1/r, Σ 1/r^6 and Σ exp(-3 r)
 DECAY = 3.0  # 1/Å
 SUMS = ("published", "exact", "none")
-TOLERANCE = 1e-6
-ALIKE = 1e-3  # Å; distances that differ by less are one
-ALIKE_SUM = 1e-4  # the same of sums: what 1e-3 Å makes of 1/r at 3 Å
+TOLERANCE = 1e-6  # of the sums
+ALIKE = 1e-4  # Å; distances that differ by less are one
+ALIKE_SUM = 1e-5  # the same of sums
 
 
 class Edges(NamedTuple):
