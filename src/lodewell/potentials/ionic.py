@@ -22,7 +22,9 @@ from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.images import lower_triangle
 from lodewell.crystals.neighbours import Neighbours
 from lodewell.errors import BadCrystal, BadOption
-from lodewell.potentials import _lattice_sums as kernels
+from lodewell.potentials import _ionic_sums as kernels
+from lodewell.potentials._sum_functions import POWER, bare
+from lodewell.potentials._sum_plans import plan, reduced
 from lodewell.potentials.base import Potential
 from lodewell.potentials.lattice_sums import COINCIDENT, OUTSIDE
 from lodewell.potentials.pair import pair_species
@@ -96,10 +98,8 @@ class LatticePotential(Potential):
     ) -> None:  # fmt: skip
         """Add ½ Σ C S by images and reciprocal vectors."""
         count, volume = len(type_n), abs(float(np.linalg.det(cell_cc)))
-        budget = self.tolerance * float(kernels.bare(kind, a, (volume / count) ** (1 / 3))) / count
-        eta, radius, recip, n_gk, square_g = kernels.plan(
-            kind, a, kernels.reduced(cell_cc), _DENSITY * count ** (1 / 3), budget
-        )
+        budget = self.tolerance * float(bare(kind, a, (volume / count) ** (1 / 3))) / count
+        eta, radius, recip, n_gk, square_g = plan(kind, a, reduced(cell_cc), _DENSITY * count ** (1 / 3), budget)
         i_p, j_p, _, vector_pc, _ = list_pairs(positions_nc, cell_cc, np.ones(3, np.bool_), radius, True)
         kernels.add_images(kind, a, eta, coefficient_tt, type_n, i_p, j_p, vector_pc, *out)
         kernels.add_waves(
@@ -147,7 +147,7 @@ class Coulomb(LatticePotential):
                 "energies of different cells incomparable and adds to the stress",
                 excess,
             )
-        self._add_split(kernels.POWER, 1.0, self._coefficient_tt, positions_nc, cell_cc, type_n, out)
+        self._add_split(POWER, 1.0, self._coefficient_tt, positions_nc, cell_cc, type_n, out)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Hold the charges."""
@@ -189,7 +189,7 @@ class London(LatticePotential):
             self._coefficient_tt[t, u] = self._coefficient_tt[u, t] = -value
 
     def _add(self, positions_nc: Floats, cell_cc: Floats, type_n: Ints, out: tuple[Floats, Floats, Floats]) -> None:
-        self._add_split(kernels.POWER, 6.0, self._coefficient_tt, positions_nc, cell_cc, type_n, out)
+        self._add_split(POWER, 6.0, self._coefficient_tt, positions_nc, cell_cc, type_n, out)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Hold the coefficients."""
@@ -226,7 +226,7 @@ class BornMayer(LatticePotential):
             self._rate_tt[t, u] = self._rate_tt[u, t] = 1.0 / values[1]
 
     def _add(self, positions_nc: Floats, cell_cc: Floats, type_n: Ints, out: tuple[Floats, Floats, Floats]) -> None:
-        L = lower_triangle(kernels.reduced(cell_cc), np.arange(3))
+        L = lower_triangle(reduced(cell_cc), np.arange(3))
         count, volume = len(type_n), abs(float(np.linalg.det(cell_cc)))
         radius_tt = np.zeros_like(self._rate_tt)
         for t, u in np.argwhere(self._rate_tt > 0.0):

@@ -19,6 +19,7 @@ from lodewell.crystals.images import determinant
 from lodewell.errors import BadCrystal, BadOption
 from lodewell.potentials import _lattice_sums as kernels
 
+DENSITY = 2.5  # reciprocal vectors against images: balances what pairs and what atoms have for themselves
 COINCIDENT = 1e-6  # Å; two atoms this close stand in one place
 OUTSIDE = (
     "lattice sums are defined for crystals, periodic in three directions: molecules, chains and slabs are outside; "
@@ -91,7 +92,7 @@ def lattice_sum(
         BadOption: when the sum does not converge, two kinds are asked for, or the tolerance is out of range.
         BadCrystal: when a crystal is not periodic in three directions, has no volume or coincident atoms.
     """
-    kind, a = _kind(power, decay, screening, tolerance)
+    kind, a = kind_of(power, decay, screening, tolerance)
     results = [_sums(crystal, name, kind, a, tolerance, False).sum_nn for crystal, name in _named(atoms)]
     return results[0] if isinstance(atoms, Atoms) else results
 
@@ -109,7 +110,7 @@ def lattice_sum_gradients(
     Raises:
         BadOption, BadCrystal: as `lattice_sum`.
     """
-    kind, a = _kind(power, decay, screening, tolerance)
+    kind, a = kind_of(power, decay, screening, tolerance)
     return _sums(atoms, "", kind, a, tolerance, True)
 
 
@@ -119,8 +120,12 @@ def _named(atoms: Atoms | Sequence[Atoms]) -> list[tuple[Atoms, str]]:
     return [(crystal, f"crystal {k} ({crystal.get_chemical_formula()}): ") for k, crystal in enumerate(atoms)]
 
 
-def _kind(power: float, decay: float | None, screening: float | None, tolerance: float) -> tuple[int, float]:
-    """Return the kind of sum and its parameter."""
+def kind_of(power: float, decay: float | None, screening: float | None, tolerance: float) -> tuple[int, float]:
+    """Return the kind of sum and its parameter.
+
+    Raises:
+        BadOption: as `lattice_sum`.
+    """
     if not 1e-14 <= tolerance <= 1e-2:
         raise BadOption(f"the tolerance of a lattice sum must lie between 1e-14 and 0.01, not {tolerance}")
     if decay is not None and screening is not None:
@@ -142,21 +147,36 @@ def _sums(atoms: Atoms, name: str, kind: int, a: float, tolerance: float, gradie
     positions = np.array(atoms.positions, dtype=np.float64, order="C")
     if not atoms.pbc.all():
         raise BadCrystal(f"{name}{OUTSIDE}")
-    volume = abs(float(determinant(cell)))
-    length = math.sqrt(float((cell * cell).sum(axis=1).prod()))
-    if not (np.isfinite(positions).all() and math.isfinite(length) and volume > 1e-9 * length > 0.0):
+    basis, fractional, budget = prepared(positions, cell, kind, a, tolerance, name)
+    return LatticeSum(*kernels.all_pairs(kind, a, fractional, basis, DENSITY, budget, gradients))
+
+
+def prepared(
+    positions_nc: Floats, cell_cc: Floats, kind: int, a: float, tolerance: float, name: str
+) -> tuple[Floats, Floats, float]:
+    """Return a reduced basis (3, 3), fractional coordinates in it (n, 3) and the error allowed to any pair's sum.
+
+    Raises:
+        BadOption, BadCrystal: as `lattice_sum`; `name` says which crystal.
+    """
+    volume = abs(float(determinant(cell_cc)))
+    length = math.sqrt(float((cell_cc * cell_cc).sum(axis=1).prod()))
+    if length == 0.0:
+        raise BadCrystal(
+            f"{name}a cell vector is zero, and lattice sums are defined for crystals, periodic in three directions: "
+            "give a slab its third vector, vacuum included"
+        )
+    if not (np.isfinite(positions_nc).all() and math.isfinite(length) and volume > 1e-9 * length):
         raise BadCrystal(f"{name}positions or cell are not finite, or the cell has no volume")
     if kind != kernels.POWER and a * volume ** (1 / 3) > _FASTEST:
         raise BadOption(f"{name}exp(-{a:g} r) vanishes within the cell: use a longer range than {1 / a:g} Å")
-    if len(atoms) == 0:
-        return LatticeSum(np.zeros((0, 0)), np.zeros((0, 0, 3)), np.zeros((0, 0, 3, 3)))
-    basis, fractional, smallest, closest, i, j = kernels.prepare(kind, a, positions, cell)
+    basis, fractional, smallest, closest, i, j = kernels.prepare(kind, a, positions_nc, cell_cc)
     if closest < COINCIDENT:
         raise BadCrystal(f"{name}atoms {i} and {j} stand in the same place: take one of them out")
-    if _worth_a_look(kind, a, basis, volume):
-        rough, _, _ = kernels.all_pairs(kind, a, fractional, basis, 0.01 * smallest, False)
+    if len(positions_nc) and _worth_a_look(kind, a, basis, volume):
+        rough, _, _ = kernels.all_pairs(kind, a, fractional, basis, DENSITY, 0.01 * smallest, False)
         smallest = max(smallest, float(np.maximum(rough - 0.01 * smallest, _unit(kind, a, volume)).min()))
-    return LatticeSum(*kernels.all_pairs(kind, a, fractional, basis, tolerance * smallest, gradients))
+    return basis, fractional, tolerance * smallest
 
 
 def _unit(kind: int, a: float, volume: float) -> float:

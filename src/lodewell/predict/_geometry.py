@@ -1,4 +1,4 @@
-"""Densities of neighbours around atoms, and which atoms are alike; compiled. See docs/theory/lattice-sums.md."""
+"""Radial densities of neighbours, and which atoms are alike; compiled. See docs/theory/prediction.md."""
 
 import math
 
@@ -12,7 +12,7 @@ _PROBES = 4  # radial functions that tell atoms apart
 
 @njit(cache=True, error_model="numpy", inline="always")
 def _harmonics(x, y, z, out):
-    """Write the real harmonics of a unit vector, each l normalised so that the squares sum to 1."""
+    """Write the real harmonics of a unit vector, each degree l normalised so that the squares sum to 1."""
     out[0] = 1.0
     out[1], out[2], out[3] = x, y, z
     root3 = math.sqrt(3.0)
@@ -97,11 +97,11 @@ def alike(number_n, i_p, j_p, vector_pc, cutoff, tolerance):
                         density[k, m] += f * harmonic_pm[first, m]
                 first += 1
             s = 0
-            for l in range(3):
+            for degree in range(3):
                 for k in range(_PROBES):
                     for other in range(k, min(k + 2, _PROBES)):
                         total = 0.0
-                        for m in range(l * l, (l + 1) * (l + 1)):
+                        for m in range(degree**2, (degree + 1) ** 2):
                             total += density[k, m] * density[other, m]
                         print_ns[n, s] = total
                         s += 1
@@ -132,12 +132,11 @@ def alike(number_n, i_p, j_p, vector_pc, cutoff, tolerance):
 
 
 @njit(cache=True, error_model="numpy")
-def densities(class_n, classes, representative_o, radius_n, i_p, j_p, vector_pc, cutoff, fine, bonds, coarse):
+def densities(class_n, classes, representative_o, radius_n, i_p, j_p, vector_pc, cutoff, fine, bonds):
     """Return, for each orbit and each orbit near it, the density of the latter around the former's first atom.
 
-    Returns `center_e`, `other_e` (E,), `radial_en` (E, fine + bonds) = Σ_j R_n(r), of the distance and of the distance
-    over the covalent radii, and `angular_emn` (E, 8, coarse) = Σ_j Y_m(r̂) R_n(r) for l = 1 and 2, over the images of
-    `other` in reach.
+    Returns `center_e`, `other_e` (E,) and `density_en` (E, fine + bonds) = Σ_j R_n(r) over the images of `other` in
+    reach, first of the distance, then of the distance over the covalent radii.
     """
     pairs = len(i_p)
     wanted = np.full(len(class_n), -1, np.int64)
@@ -156,22 +155,16 @@ def densities(class_n, classes, representative_o, radius_n, i_p, j_p, vector_pc,
                 seen[o, u] = edges
                 center_e[edges], other_e[edges] = o, u
                 edges += 1
-    radial, angular = np.zeros((edges, fine + bonds)), np.zeros((edges, COMPONENTS - 1, coarse))
-    harmonic, many, few = np.empty(COMPONENTS), np.empty(fine + bonds), np.empty(coarse)
+    density_en, function = np.zeros((edges, fine + bonds)), np.empty(fine + bonds)
     for p in range(pairs):
         o = wanted[i_p[p]]
         if o < 0:
             continue
         x, y, z = vector_pc[p, 0], vector_pc[p, 1], vector_pc[p, 2]
         r = math.sqrt(x * x + y * y + z * z)
-        _harmonics(x / r, y / r, z / r, harmonic)
-        radial_functions(r, cutoff, many[:fine])
-        bond_functions(r, radius_n[i_p[p]] + radius_n[j_p[p]], cutoff, many[fine:])
-        radial_functions(r, cutoff, few)
+        radial_functions(r, cutoff, function[:fine])
+        bond_functions(r, radius_n[i_p[p]] + radius_n[j_p[p]], cutoff, function[fine:])
         e = seen[o, class_n[j_p[p]]]
         for n in range(fine + bonds):
-            radial[e, n] += many[n]
-        for m in range(COMPONENTS - 1):
-            for n in range(coarse):
-                angular[e, m, n] += harmonic[m + 1] * few[n]
-    return center_e[:edges].copy(), other_e[:edges].copy(), radial.astype(np.float32), angular.astype(np.float32)
+            density_en[e, n] += function[n]
+    return center_e[:edges].copy(), other_e[:edges].copy(), density_en.astype(np.float32)

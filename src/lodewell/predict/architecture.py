@@ -67,7 +67,7 @@ class Architecture(ABC):
         for key in settings:
             if key not in known:
                 raise BadOption(f"the architecture {self.name} has no setting '{key}'{did_you_mean(key, known)}")
-        self.settings: dict[str, Any] = known | settings
+        self.settings: dict[str, Any] = {k: type(v)(settings.get(k, v)) for k, v in known.items()}
 
     @classmethod
     @abstractmethod
@@ -104,7 +104,8 @@ def make_architecture(name: str, settings: Mapping[str, Any] | None = None) -> A
     """
     if name not in ARCHITECTURES:
         raise BadOption(
-            f"there is no architecture '{name}'{did_you_mean(name, ARCHITECTURES)}; known are {', '.join(ARCHITECTURES)}"
+            f"there is no architecture '{name}'{did_you_mean(name, ARCHITECTURES)}; known are"
+            f" {', '.join(ARCHITECTURES)}"
         )
     module, _, cls = ARCHITECTURES[name].partition(":")
     made: Architecture = getattr(import_module(module), cls)(**(settings or {}))

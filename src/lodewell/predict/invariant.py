@@ -20,21 +20,20 @@ from lodewell.predict.orbits import CUTOFF, Orbits, orbits
 if TYPE_CHECKING:
     import torch
 
-FINE, BONDS, COARSE = 24, 16, 8  # radial functions of l = 0, of the distance and over the radii; of l = 1 and 2
+FINE, BONDS = 24, 16  # radial functions of the distance, and of the distance over the covalent radii
 SUMS: tuple[dict[str, float], ...] = ({"power": 1}, {"power": 4}, {"power": 6}, {"decay": 1.0})
 UNIT = 2.5  # Å; sums are made numbers of order one by it
 TOLERANCE = 1e-6
 
 
 class Invariant(Architecture):
-    """Messages between orbits through densities (l <= 2) within 6 Å and through infinite sums, three times.
+    """Messages between orbits through radial densities within 6 Å and through infinite sums, several times.
 
     | array | shape | meaning |
     |---|---|---|
     | `number`, `weight` | (O,) | atomic number and share of the atoms of each orbit |
     | `center`, `other` | (E,) | pairs of orbits with atoms in reach of each other |
-    | `radial` | (E, 40) | Σ_j R_n(r) over the images of `other` around one atom of `center` |
-    | `angular` | (E, 8, 8) | Σ_j Y_lm R_n likewise, l = 1 and 2 |
+    | `density` | (E, 40) | Σ_j R_n(r) over the images of `other` around one atom of `center` |
     | `receiver`, `sender` | (P,) | all pairs of orbits |
     | `sums` | (P, 4) | Σ_j S(i, j) over the atoms of `sender`, for 1/r, 1/r^4, 1/r^6 and exp(-r), in units of 2.5 Å |
     """
@@ -46,8 +45,7 @@ class Invariant(Architecture):
         "weight": Field("orbit"),
         "center": Field("edge", refers="orbit"),
         "other": Field("edge", refers="orbit"),
-        "radial": Field("edge"),
-        "angular": Field("edge"),
+        "density": Field("edge"),
         "receiver": Field("pair", refers="orbit"),
         "sender": Field("pair", refers="orbit"),
         "sums": Field("pair"),
@@ -55,8 +53,8 @@ class Invariant(Architecture):
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Return width of the states, number of layers, channels of the densities, charges of the sums (0: none)."""
-        return {"width": 96, "layers": 4, "channels": 96, "angular": 16, "charges": 12}
+        """Return width of the states, number of layers, channels of the messages, charges of the sums (0: none)."""
+        return {"width": 96, "layers": 4, "channels": 96, "charges": 12}
 
     @property
     def feature_settings(self) -> dict[str, Any]:
@@ -71,9 +69,17 @@ class Invariant(Architecture):
         """
         found = orbits(atoms)
         count = len(found.number_o)
-        center_e, other_e, radial_en, angular_emn = _geometry.densities(
-            found.orbit_n, count, found.representative_o, covalent_radii[atoms.numbers],
-            found.i_p, found.j_p, found.vector_pc, CUTOFF, FINE, BONDS, COARSE,
+        center_e, other_e, density_en = _geometry.densities(
+            found.orbit_n,
+            count,
+            found.representative_o,
+            covalent_radii[atoms.numbers],
+            found.i_p,
+            found.j_p,
+            found.vector_pc,
+            CUTOFF,
+            FINE,
+            BONDS,
         )
         receiver, sender = np.divmod(np.arange(count * count, dtype=np.int32), count)
         return {
@@ -81,8 +87,7 @@ class Invariant(Architecture):
             "weight": found.weight_o,
             "center": center_e,
             "other": other_e,
-            "radial": radial_en,
-            "angular": angular_emn,
+            "density": density_en,
             "receiver": receiver,
             "sender": sender,
             "sums": orbit_sums(atoms, found),
@@ -92,7 +97,7 @@ class Invariant(Architecture):
         """Return the network."""
         from lodewell.predict._invariant_module import InvariantModule
 
-        return InvariantModule(targets, sums=len(SUMS), radial=FINE + BONDS, coarse=COARSE, **self.settings)
+        return InvariantModule(targets, sums=len(SUMS), radial=FINE + BONDS, **self.settings)
 
 
 def orbit_sums(atoms: Atoms, found: Orbits) -> np.typing.NDArray[np.float32]:

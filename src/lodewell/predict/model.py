@@ -61,9 +61,7 @@ class Model:
 
         arrays = collate(self.architecture.fields, crystals)
         batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-        fractions = composition(
-            arrays["number"], arrays["weight"], arrays["crystal_of_orbit"], len(crystals)
-        )
+        fractions = composition(arrays["number"], arrays["weight"], arrays["crystal_of_orbit"], len(crystals))
         with torch.inference_mode():
             raw_mbt = np.stack([member.eval()(batch).cpu().numpy() for member in self.members])
             embedding: torch.Tensor = self.members[0].embed(batch)  # type: ignore[operator]

@@ -126,7 +126,7 @@ class Target:
         """Return values from what the network gives; never below 0 where none trained on was."""
         t = np.asarray(raw_b, np.float64) * self.scale + composition_bz @ np.array(self.reference_z) + self.shift
         values = 10.0**t if self.log else t
-        return np.maximum(values, 0.0) if self.low >= 0.0 else values
+        return np.asarray(np.maximum(values, 0.0) if self.low >= 0.0 else values)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain numbers and words."""

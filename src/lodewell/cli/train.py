@@ -1,0 +1,81 @@
+"""`lodewell train`: train a model of properties on a file or folder of crystals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lodewell.cli.fields import takes
+from lodewell.cli.options import AsJson
+from lodewell.predict.options import TrainOptions
+
+
+@takes(TrainOptions)
+def command(
+    config_file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="YAML file of options; what a flag says comes first.", show_default=False
+        ),
+    ] = None,
+    options: TrainOptions = TrainOptions(),  # noqa: B008 frozen
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where model, checkpoints and figures go.")
+    ] = Path("trained"),
+    resume: Annotated[bool, typer.Option("--resume/--restart", help="Go on with an interrupted training.")] = True,
+    find_lr: Annotated[bool, typer.Option("--find-lr", help="Only look for a learning rate, and draw it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model of any property of crystals, from a file, a folder, or a table beside either.
+
+    An interrupted training leaves its checkpoints in the folder, and the same command goes on from there.
+    """
+    from lodewell.predict.model import need_torch
+
+    need_torch()
+    from lodewell.cli.progress import progress
+    from lodewell.predict.fit import suggest_rate, train
+
+    if find_lr:
+        rate = suggest_rate(options, out)
+        print(f"suggested: lr {rate:.2e} (see {out / 'learning-rate.png'})")
+        return
+    with progress("training", options.epochs * (options.members if options.member is None else 1)) as bar:
+
+        def report(line: dict[str, Any]) -> None:
+            bar.advance()
+            errors = ", ".join(f"{name} {error:.4g}" for name, error in line["val"].items())
+            bar.describe(f"member {line['member']}, epoch {line['epoch']}: {errors}")
+            if not as_json:
+                _line(line, errors)
+
+        model = train(options, out, resume, report)
+    _show(model, out, as_json)
+
+
+def _line(line: dict[str, Any], errors: str) -> None:
+    print(
+        f"member {line['member']}  epoch {line['epoch']:>3}  loss {line['loss']:.4f}  validation: {errors}"
+        f"  ({line['crystals_per_second']:.0f} crystals/s)",
+        flush=True,
+    )
+
+
+def _show(model: Any, out: Path, as_json: bool) -> None:
+    if as_json:
+        print((out / "summary.json").read_text(encoding="utf-8"))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    card = model.card
+    counts = card["crystals"]
+    table = Table(title=f"{counts['train']:,} crystals trained on, {counts['test']:,} held out → {out}")
+    for title, side in (("property", "left"), ("unit", "left"), ("mean |error|, held out", "right")):
+        table.add_column(title, justify=side)  # type: ignore[arg-type]
+    for target in model.targets:
+        error = card.get("errors", {}).get(target.name)
+        table.add_row(target.name, target.unit, f"{error:.4g}" if error is not None else "–")
+    Console().print(table)

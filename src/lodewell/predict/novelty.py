@@ -1,0 +1,59 @@
+"""How unlike the crystals that a model was trained on a crystal is: its elements, and where the network puts it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lodewell.crystals.batch import Floats
+
+if TYPE_CHECKING:
+    from lodewell.predict.model import Model
+
+RARE = 10  # crystals trained on, below which an element is named in a warning
+_AXES, _POINTS, _NEAREST = 32, 1500, 3
+_ALLOWED = 0.99  # share of held-out crystals that are not to be called unusual
+
+
+def fit_novelty(model: Model, embedding_train: Floats, embedding_heldout: Floats) -> None:
+    """Keep what is needed to tell unusual crystals: some training crystals on their principal axes, and a threshold.
+
+    Args:
+        model: gets `card["novelty"]` and the arrays `novelty_center`, `novelty_axes` and `novelty_points`.
+        embedding_train: of crystals trained on; (B, D).
+        embedding_heldout: of crystals held out; (B', D).
+    """
+    center = embedding_train.mean(axis=0)
+    _, spread, axes = np.linalg.svd(embedding_train - center, full_matrices=False)
+    wide = spread > 1e-6 * spread[0]
+    axes = (axes[wide] / (spread[wide] / np.sqrt(len(embedding_train)))[:, None])[:_AXES]
+    model.arrays["novelty_center"] = center.astype(np.float32)
+    model.arrays["novelty_axes"] = axes.astype(np.float32)
+    model.arrays["novelty_points"] = ((embedding_train[:_POINTS] - center) @ axes.T).astype(np.float16)
+    model.card["novelty"] = {"threshold": 1.0}
+    threshold = float(np.quantile(strangeness(model, embedding_heldout), _ALLOWED))
+    model.card["novelty"] = {"threshold": threshold, "share": _ALLOWED}
+
+
+def strangeness(model: Model, embedding_bd: Floats) -> Floats:
+    """Return the mean distance to the nearest crystals trained on, in units of the threshold; (B,)."""
+    place = (embedding_bd - model.arrays["novelty_center"]) @ model.arrays["novelty_axes"].T
+    points = model.arrays["novelty_points"].astype(np.float64)
+    square = (place**2).sum(axis=1)[:, None] + (points**2).sum(axis=1)[None] - 2.0 * place @ points.T
+    nearest = np.sort(np.sqrt(np.maximum(square, 0.0)), axis=1)[:, :_NEAREST]
+    return np.asarray(nearest.mean(axis=1) / model.card["novelty"]["threshold"])
+
+
+def unknown_elements(model: Model, symbols: set[str]) -> list[str]:
+    """Return the elements that no crystal trained on had."""
+    return sorted(symbols - set(model.card["elements"]))
+
+
+def warnings(model: Model, symbols: set[str], strange: float) -> list[str]:
+    """Return sentences on what makes a crystal unusual; none for a usual one."""
+    counts: dict[str, Any] = model.card["elements"]
+    said = [f"{e}: only {counts[e]} crystals trained on" for e in sorted(symbols) if counts.get(e, RARE) < RARE]
+    if strange > 1.0:
+        said.append(f"unlike the crystals trained on ({strange:.1f} times as far from them as 99 % of held-out ones)")
+    return said
