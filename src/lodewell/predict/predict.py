@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import resources
 from itertools import chain, islice
@@ -17,6 +17,7 @@ from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.errors import BadCrystal, BadFile, BadOption, did_you_mean
 from lodewell.predict.architecture import Architecture, Arrays, make_architecture
+from lodewell.predict.identity import given_id
 from lodewell.predict.model import SUFFIX, Model, load_model, need_torch
 from lodewell.predict.targets import known
 from lodewell.workers import open_workers
@@ -39,6 +40,7 @@ class Prediction:
     |---|---|
     | `file`, `frame` | where it came from (no file: in memory); frames count from zero |
     | `formula` | reduced, symbols sorted |
+    | `id` | its own name, if the file gave one |
     | `values`, `sigma` | property -> value and standard deviation, in `units` |
     | `units` | property -> unit |
     | `warnings` | why the crystal is unusual to the model |
@@ -49,6 +51,7 @@ class Prediction:
     file: str
     frame: int
     formula: str | None
+    id: str | None = None
     values: dict[str, float] = field(default_factory=dict)
     sigma: dict[str, float] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
@@ -61,6 +64,7 @@ class Prediction:
         return {
             "file": self.file,
             "frame": self.frame,
+            "id": self.id,
             "formula": self.formula,
             "properties": {
                 name: {"value": value, "sigma": self.sigma[name], "unit": self.units[name]}
@@ -173,17 +177,17 @@ def _featurise_chunk(chunk: Chunk, name: str, settings: dict[str, Any]) -> list[
 def _featurise(record: Record, architecture: Architecture) -> Featured:
     if record.atoms is None:
         return Prediction(record.file, record.frame, None, error=record.error), None
-    formula = reduced_formula(record.atoms.numbers)
+    formula, name = reduced_formula(record.atoms.numbers), given_id(record.atoms.info)
     try:
         arrays = architecture.features(record.atoms)
     except BadCrystal as err:
-        return Prediction(record.file, record.frame, formula, error=str(err)), None
+        return Prediction(record.file, record.frame, formula, name, error=str(err)), None
     stated = {
         key: float(value)
         for key, value in record.atoms.info.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and known(key) is not None
     }
-    return Prediction(record.file, record.frame, formula, stated=stated), arrays
+    return Prediction(record.file, record.frame, formula, name, stated=stated), arrays
 
 
 def _judge(found: list[Featured], model: Model, wanted: list[int]) -> Iterator[Prediction]:
@@ -193,7 +197,7 @@ def _judge(found: list[Featured], model: Model, wanted: list[int]) -> Iterator[P
         arrays = [a for _, a in part if a is not None]
         answers = iter(_answers(arrays, model, wanted) if arrays else ())
         for prediction, features in part:
-            yield prediction if features is None else _filled(prediction, next(answers))
+            yield prediction if features is None else replace(prediction, **next(answers))
 
 
 def _known_elements(item: Featured, model: Model) -> Featured:
@@ -205,7 +209,7 @@ def _known_elements(item: Featured, model: Model) -> Featured:
     if not missing:
         return item
     why = f"the model was never trained on {', '.join(missing)}: train one that was, or take another method"
-    return Prediction(prediction.file, prediction.frame, prediction.formula, error=why), None
+    return replace(prediction, error=why), None
 
 
 def _symbols(number_o: NDArray[Any]) -> set[str]:
@@ -227,7 +231,3 @@ def _answers(arrays: list[Arrays], model: Model, wanted: list[int]) -> Iterator[
             "units": {target.name: target.unit for _, target in targets},
             "warnings": tuple(warnings(model, _symbols(arrays[b]["number"]), float(strange))),
         }
-
-
-def _filled(prediction: Prediction, answer: dict[str, Any]) -> Prediction:
-    return Prediction(prediction.file, prediction.frame, prediction.formula, stated=prediction.stated, **answer)
