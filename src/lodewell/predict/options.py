@@ -57,7 +57,7 @@ class TrainOptions:
     batch_size: int = 64
     lr: Literal["auto"] | float = 3e-3
     warm_up: float = 0.1
-    weight_decay: float = 0.01
+    weight_decay: float = 0.05
     clip: float = 1.0
     ema: float = 0.998
     patience: int = 0
