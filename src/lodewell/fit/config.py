@@ -95,7 +95,7 @@ def convert(hint: Any, value: Any, name: str) -> Any:  # noqa: PLR0911 one retur
     if hint is float:
         return _number(value, name, "a number")
     if hint is Path:
-        return Path(convert(str, value, name))
+        return value if isinstance(value, Path) else Path(convert(str, value, name))
     if hint is str:
         if isinstance(value, str):
             return value

@@ -219,8 +219,8 @@ def _row(
     if record.atoms is None:
         return Row(record.file, record.frame, "", error=record.error)
     atoms = record.atoms
-    found = _id(record, id_key)
-    if wanted is not None and found not in wanted:
+    found = next((name for name in _ids(record, id_key) if wanted is None or name in wanted), None)
+    if found is None:
         return None
     formula = reduced_formula(atoms.numbers)
     values = []
@@ -236,10 +236,11 @@ def _row(
     return Row(record.file, record.frame, found, formula, tuple(values), word)
 
 
-def _id(record: Record, id_key: str | None) -> str:
+def _ids(record: Record, id_key: str | None) -> list[str]:
+    """Return what the file calls a crystal, and what the file is called."""
     assert record.atoms is not None
     found, stem = given_id(record.atoms.info, id_key), Path(record.file).name.partition(".")[0]
-    return found or (stem if record.frame == 0 else f"{stem}:{record.frame}")
+    return [*([found] if found else []), stem if record.frame == 0 else f"{stem}:{record.frame}"]
 
 
 def read_table(
