@@ -28,7 +28,7 @@ def test_the_bootstrap_s_interval_is_that_of_the_mean(reporter) -> None:
 
 
 def test_runs_on_other_crystals_are_refused(reporter, tmp_path: Path) -> None:
-    values = dict.fromkeys(reporter.TARGETS, [1.0, 2.0])
+    values = {name: [1.0, 2.0] for name in reporter.TARGETS}
     for row, crystals in ("published", ["a", "b"]), ("ours", ["a", "c"]):
         run = {"seed": 0, "crystals": crystals, "predicted": values, "reference": values}
         (tmp_path / f"{row}-0.json").write_text(json.dumps(run))
@@ -39,7 +39,7 @@ def test_runs_on_other_crystals_are_refused(reporter, tmp_path: Path) -> None:
 def test_seeds_together_are_judged_by_their_mean(reporter, tmp_path: Path) -> None:
     for seed, shift in enumerate((-1.0, 1.0)):
         predicted = {name: [1.0 + shift, 2.0 + shift] for name in reporter.TARGETS}
-        reference = dict.fromkeys(reporter.TARGETS, [1.0, 2.0])
+        reference = {name: [1.0, 2.0] for name in reporter.TARGETS}
         run = {"seed": seed, "crystals": ["a", "b"], "predicted": predicted, "reference": reference}
         (tmp_path / f"ours-{seed}.json").write_text(json.dumps(run))
     row = reporter.read_rows(tmp_path)["ours"]
