@@ -69,10 +69,14 @@ _HOME = {
     "MEAMOptions": "lodewell.fit.meam_options",
     "fit_gap": "lodewell.fit.gap",
     "GAPOptions": "lodewell.fit.gap_options",
+    "Prediction": "lodewell.predict.predict",
+    "train": "lodewell.predict.fit",
+    "TrainOptions": "lodewell.predict.options",
+    "load_model": "lodewell.predict.model",
 }
 
 # Verbs are folders whose package can be called; see lodewell/_verb.py.
-_VERBS = ("derive", "relax")
+_VERBS = ("derive", "predict", "relax")
 
 if TYPE_CHECKING:
     from lodewell.crystals.batch import Batch as Batch
@@ -126,6 +130,11 @@ if TYPE_CHECKING:
     from lodewell.potentials.store import shipped as shipped
     from lodewell.potentials.table import PairTable as PairTable
     from lodewell.potentials.uf import UF as UF
+    from lodewell.predict.fit import train as train
+    from lodewell.predict.model import load_model as load_model
+    from lodewell.predict.options import TrainOptions as TrainOptions
+    from lodewell.predict.predict import Prediction as Prediction
+    from lodewell.predict.predict import predict as predict
     from lodewell.relax.options import RelaxOptions as RelaxOptions
     from lodewell.relax.result import Relaxed as Relaxed
     from lodewell.relax.run import relax as relax

@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 from lodewell.errors import LodewellError
 
 COMMANDS: tuple[str, ...] = (
-    "check", "compare", "derive", "export", "fit", "list", "map", "relax", "score", "show", "test", "train",
+    "check", "compare", "derive", "export", "fit", "list", "map", "predict", "relax", "score", "show", "test", "train",
 )  # fmt: skip
 
 EXIT_REFUSED = 2

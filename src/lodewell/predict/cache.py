@@ -59,7 +59,7 @@ def write_shard(path: Path, fields: dict[str, Field], crystals: list[Arrays]) ->
     Raises:
         BadFile: when the file cannot be written.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     out: Arrays = {name: np.ascontiguousarray(np.concatenate([c[name] for c in crystals])) for name in fields}
     for name, field in fields.items():
@@ -69,7 +69,7 @@ def write_shard(path: Path, fields: dict[str, Field], crystals: list[Arrays]) ->
     except OSError as err:
         raise BadFile(f"{path.parent}: cannot be made ({err.strerror}); choose another with --cache") from err
     with atomic_path(path) as temporary:
-        save_file(out, temporary)
+        temporary.write_bytes(save(out))
 
 
 class Shard:

@@ -17,15 +17,16 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Floats
+from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.errors import BadCrystal, BadFile, BadOption, did_you_mean
 from lodewell.files import atomic_path
 from lodewell.predict.architecture import Architecture, Arrays
 from lodewell.predict.cache import Shard, content, shard_name, write_shard
+from lodewell.predict.identity import ID_KEYS, given_id
 from lodewell.predict.targets import doubt_unit
 from lodewell.workers import open_workers
 
-ID_KEYS = ("material_id", "id", "jid", "mp_id", "ID", "name")
 SPLIT_WORDS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 CHUNK = 500
 
@@ -221,7 +222,7 @@ def _row(
     found = _id(record, id_key)
     if wanted is not None and found not in wanted:
         return None
-    formula = atoms.symbols.formula.reduce()[0].format("hill")
+    formula = reduced_formula(atoms.numbers)
     values = []
     for name in names if wanted is None else ():
         value = atoms.info.get(name, math.nan)
@@ -237,11 +238,8 @@ def _row(
 
 def _id(record: Record, id_key: str | None) -> str:
     assert record.atoms is not None
-    for key in (id_key,) if id_key is not None else ID_KEYS:
-        if key in record.atoms.info:
-            return str(record.atoms.info[key])
-    stem = Path(record.file).name.partition(".")[0]
-    return stem if record.frame == 0 else f"{stem}:{record.frame}"
+    found, stem = given_id(record.atoms.info, id_key), Path(record.file).name.partition(".")[0]
+    return found or (stem if record.frame == 0 else f"{stem}:{record.frame}")
 
 
 def read_table(

@@ -76,7 +76,7 @@ class Model:
         Raises:
             BadFile: when it cannot be written.
         """
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         tensors = {f"array.{name}": np.ascontiguousarray(array) for name, array in self.arrays.items()}
         for k, member in enumerate(self.members):
@@ -92,7 +92,7 @@ class Model:
             "card": self.card,
         }
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata={_KEY: json.dumps(about, ensure_ascii=False)})
+            temporary.write_bytes(save(tensors, metadata={_KEY: json.dumps(about, ensure_ascii=False)}))
 
 
 def load_model(path: str | Path) -> Model:

@@ -50,14 +50,14 @@ class TrainOptions:
     validation: float = 0.1
     test: float = 0.1
     architecture: str = "invariant"
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, float | str] = field(default_factory=dict)
     members: int = 3
     member: int | None = None
     epochs: int = 100
     batch_size: int = 64
     lr: Literal["auto"] | float = 3e-3
     warm_up: float = 0.1
-    weight_decay: float = 0.01
+    weight_decay: float = 0.05
     clip: float = 1.0
     ema: float = 0.998
     patience: int = 0

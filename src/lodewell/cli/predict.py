@@ -1,0 +1,138 @@
+"""`lodewell predict`: properties of crystals from their structure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lodewell.cli.options import AsJson, CrystalPaths, WorkerCount
+
+if TYPE_CHECKING:
+    from lodewell.predict.predict import Prediction
+
+_LISTED = 8  # refusals and warnings that are printed one by one
+
+
+def command(
+    paths: CrystalPaths,
+    properties: Annotated[
+        list[str] | None,
+        typer.Option("--property", "-p", metavar="NAME", help="Only this property; may be repeated."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="NAME|FILE", help="A shipped model, or one of `lodewell train`.")
+    ] = "properties",
+    as_json: AsJson = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE.csv", help="Write every row to a CSV file.", show_default=False),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Rows of the table; 0 shows all.")] = 20,
+    workers: WorkerCount = None,
+) -> None:
+    """Predict properties of crystals: formation energy, band gap, elastic moduli, or what a model was trained on.
+
+    Each comes with a standard deviation; crystals that are unlike the ones trained on are pointed out.
+    """
+    import json
+
+    from lodewell.cli.progress import progress
+    from lodewell.files import check_writable
+    from lodewell.predict.predict import predict_stream
+
+    if out is not None:
+        check_writable(out)
+    rows: list[Prediction] = []
+    with progress("predicting") as bar:
+        for prediction in predict_stream(paths, model, properties, workers=workers):
+            rows.append(prediction)
+            bar.advance()
+    if out is not None:
+        _write_csv(rows, out)
+    if as_json:
+        print(json.dumps([row.row() for row in rows], ensure_ascii=False, indent=1))
+    else:
+        _show(rows, limit, out)
+
+
+def _names(rows: list[Prediction]) -> list[str]:
+    """Return the properties predicted, with their order."""
+    return next((list(row.values) for row in rows if row.error is None), [])
+
+
+def _write_csv(rows: list[Prediction], out: Path) -> None:
+    import csv
+
+    from lodewell.files import atomic_path
+
+    names = _names(rows)
+    with atomic_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        both = [column for name in names for column in (name, f"{name}_sigma")]
+        writer.writerow(["file", "frame", "formula", *both, "warnings", "error"])
+        for row in rows:
+            numbers = [n for name in names for n in (row.values.get(name, ""), row.sigma.get(name, ""))]
+            writer.writerow(
+                [row.file, row.frame, row.formula or "", *numbers, "; ".join(row.warnings), row.error or ""]
+            )
+
+
+def _show(rows: list[Prediction], limit: int, out: Path | None) -> None:
+    from rich.table import Table
+
+    from lodewell.cli.tables import console, places
+
+    screen, name_of = console(), dict(zip(map(id, rows), places(rows), strict=True))
+    good, bad = [r for r in rows if r.error is None], [r for r in rows if r.error is not None]
+    names = _names(rows)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("crystal", overflow="fold")
+    table.add_column("formula")
+    for name in names:
+        unit = good[0].units[name]
+        table.add_column(f"{name}\n({unit})" if unit else name, justify="right")
+    table.add_column("")
+    for row in good[:limit] if limit else good:
+        cells = [_with_error(row.values[name], row.sigma[name]) for name in names]
+        table.add_row(name_of[id(row)], row.formula or "", *cells, "[yellow]unusual[/]" if row.warnings else "")
+    if good:
+        screen.print(table)
+    if limit and len(good) > limit:
+        screen.print(f"… and {len(good) - limit:,} more (--limit 0 shows all)")
+    _compare(good, names)
+    unusual = [row for row in good if row.warnings]
+    for row in unusual[:_LISTED]:
+        screen.print(f"[yellow]unusual:[/] {name_of[id(row)]}: {'; '.join(row.warnings)}")
+    for row in bad[:_LISTED]:
+        screen.print(f"[red]refused:[/] {name_of[id(row)]}: {row.error}")
+    for listed, what in ((unusual, "unusual"), (bad, "refused")):
+        if len(listed) > _LISTED:
+            screen.print(f"… and {len(listed) - _LISTED:,} more {what} ({len(listed):,} in all; --json tells each)")
+    if out is not None:
+        screen.print(f"written: {out}")
+
+
+def _with_error(value: float, sigma: float) -> str:
+    """Return `1.23 ± 0.05`: two digits of the error."""
+    from math import floor, log10
+
+    digits = max(0, 1 - floor(log10(sigma))) if sigma > 0.0 else 3
+    return f"{value:.{digits}f} ± {sigma:.{digits}f}"
+
+
+def _compare(rows: list[Prediction], names: list[str]) -> None:
+    """Where the files state a property, print how far the predictions are from it."""
+    import numpy as np
+
+    from lodewell.cli.tables import console
+
+    for name in names:
+        pairs = [(row.values[name], row.stated[name]) for row in rows if name in row.stated]
+        errors = np.array([value - stated for value, stated in pairs if np.isfinite(stated)])
+        if len(errors):
+            console().print(
+                f"{name}: {len(errors):,} crystals state it; mean |difference| {np.abs(errors).mean():.4g}"
+                f" {rows[0].units[name]}"
+            )

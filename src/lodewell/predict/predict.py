@@ -1,0 +1,233 @@
+"""Predict properties of crystals, each with an error bar and a word on how unusual the crystal is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib import resources
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ase import Atoms
+from ase.data import chemical_symbols
+
+from lodewell.crystals.chemistry import reduced_formula
+from lodewell.crystals.read import Chunk, Record, chunks
+from lodewell.errors import BadCrystal, BadFile, BadOption, did_you_mean
+from lodewell.predict.architecture import Architecture, Arrays, make_architecture
+from lodewell.predict.identity import given_id
+from lodewell.predict.model import SUFFIX, Model, load_model, need_torch
+from lodewell.predict.targets import known
+from lodewell.workers import open_workers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Crystals: TypeAlias = Atoms | str | Path | Sequence[Atoms | str | Path]
+SHIPPED = "properties"
+CHUNK = 250  # crystals a task
+FEW = 4  # chunks that are done here sooner than worker processes would have started
+BATCH = 128  # crystals that the networks see at a time
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is said of one crystal.
+
+    | field | meaning |
+    |---|---|
+    | `file`, `frame` | where it came from (no file: in memory); frames count from zero |
+    | `formula` | reduced, symbols sorted |
+    | `id` | its own name, if the file gave one |
+    | `values`, `sigma` | property -> value and standard deviation, in `units` |
+    | `units` | property -> unit |
+    | `warnings` | why the crystal is unusual to the model |
+    | `error` | why nothing can be said; None when something can |
+    | `stated` | property -> value that the file itself gives, for comparison |
+    """
+
+    file: str
+    frame: int
+    formula: str | None
+    id: str | None = None
+    values: dict[str, float] = field(default_factory=dict)
+    sigma: dict[str, float] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+    stated: dict[str, float] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "file": self.file,
+            "frame": self.frame,
+            "id": self.id,
+            "formula": self.formula,
+            "properties": {
+                name: {"value": value, "sigma": self.sigma[name], "unit": self.units[name]}
+                for name, value in self.values.items()
+            },
+            "warnings": list(self.warnings),
+            "error": self.error,
+        }
+
+
+def shipped_model(name: str) -> Path | None:
+    """Return the file of a shipped model, or None."""
+    found = resources.files("lodewell") / "data" / f"{name}{SUFFIX}"
+    return Path(str(found)) if found.is_file() else None
+
+
+def open_model(model: str | Path | Model | None) -> Model:
+    """Return a model by shipped name, file, or itself.
+
+    Raises:
+        BadFile: when there is no such model, or it cannot be read.
+        LodewellError: when torch is missing.
+    """
+    if isinstance(model, Model):
+        return model
+    need_torch()
+    place = shipped_model(str(model or SHIPPED)) or Path(model or SHIPPED)
+    if not place.exists():
+        raise BadFile(f"{model}: there is no such file, and no shipped model of that name (there is '{SHIPPED}')")
+    return load_model(place)
+
+
+def predict(
+    crystals: Crystals,
+    model: str | Path | Model | None = None,
+    properties: Sequence[str] | None = None,
+    *,
+    workers: int | None = 1,
+) -> list[Prediction]:
+    """Predict properties of crystals; one result a crystal, in the order they came, refused ones included.
+
+    Args:
+        crystals: `ase.Atoms`, or files, folders and patterns, or a list of either.
+        model: a file that `lodewell train` wrote, or a model; None is the shipped one.
+        properties: those wanted; None is all of the model.
+        workers: processes that compute features; None is every core.
+
+    Raises:
+        BadFile: when a path or the model does not exist.
+        BadOption: when the model does not predict a property.
+        LodewellError: when torch is missing.
+    """
+    return list(predict_stream(crystals, model, properties, workers=workers))
+
+
+def predict_stream(
+    crystals: Crystals,
+    model: str | Path | Model | None = None,
+    properties: Sequence[str] | None = None,
+    *,
+    workers: int | None = 1,
+) -> Iterator[Prediction]:
+    """Predict crystals one after the other in constant memory; see `predict`."""
+    opened = open_model(model)
+    wanted = wanted_targets(opened, properties)
+    given = [crystals] if isinstance(crystals, (Atoms, str, Path)) else list(crystals)
+    if any(isinstance(c, Atoms) for c in given):
+        records = [
+            Record("", k, c, None) if isinstance(c, Atoms) else Record(str(c), 0, None, "mix no paths with crystals")
+            for k, c in enumerate(given)
+        ]
+        for begin in range(0, len(records), CHUNK):
+            found = [_featurise(record, opened.architecture) for record in records[begin : begin + CHUNK]]
+            yield from _judge(found, opened, wanted)
+        return
+    recipes = chunks([c for c in given if not isinstance(c, Atoms)], CHUNK)
+    first = list(islice(recipes, FEW))
+    about = opened.architecture
+    task = partial(_featurise_chunk, name=about.name, settings=about.settings)
+    with open_workers(1 if len(first) < FEW else workers) as pool:
+        for outcome in pool.map(task, chain(first, recipes)):
+            if outcome.value is None:
+                yield Prediction(outcome.task.files[0], outcome.task.first, None, error=outcome.error)
+            else:
+                yield from _judge(outcome.value, opened, wanted)
+
+
+def wanted_targets(model: Model, properties: Sequence[str] | None) -> list[int]:
+    """Return the numbers of the targets asked for, all of them for None.
+
+    Raises:
+        BadOption: when the model does not predict a property.
+    """
+    names = [target.name for target in model.targets]
+    for name in properties or ():
+        if name not in names:
+            raise BadOption(f"the model does not predict '{name}'{did_you_mean(name, names)}, but {', '.join(names)}")
+    return [names.index(name) for name in properties] if properties else list(range(len(names)))
+
+
+Featured: TypeAlias = tuple[Prediction, Arrays | None]
+
+
+def _featurise_chunk(chunk: Chunk, name: str, settings: dict[str, Any]) -> list[Featured]:
+    """Read and featurise some crystals, in a worker."""
+    architecture = make_architecture(name, settings)
+    return [_featurise(record, architecture) for record in chunk.read()]
+
+
+def _featurise(record: Record, architecture: Architecture) -> Featured:
+    if record.atoms is None:
+        return Prediction(record.file, record.frame, None, error=record.error), None
+    formula, name = reduced_formula(record.atoms.numbers), given_id(record.atoms.info)
+    try:
+        arrays = architecture.features(record.atoms)
+    except BadCrystal as err:
+        return Prediction(record.file, record.frame, formula, name, error=str(err)), None
+    stated = {
+        key: float(value)
+        for key, value in record.atoms.info.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and known(key) is not None
+    }
+    return Prediction(record.file, record.frame, formula, name, stated=stated), arrays
+
+
+def _judge(found: list[Featured], model: Model, wanted: list[int]) -> Iterator[Prediction]:
+    """Let the networks say what they can about some crystals, in order."""
+    for begin in range(0, len(found), BATCH):
+        part = [_known_elements(item, model) for item in found[begin : begin + BATCH]]
+        arrays = [a for _, a in part if a is not None]
+        answers = iter(_answers(arrays, model, wanted) if arrays else ())
+        for prediction, features in part:
+            yield prediction if features is None else replace(prediction, **next(answers))
+
+
+def _known_elements(item: Featured, model: Model) -> Featured:
+    """Refuse a crystal with an element that the model never saw."""
+    from lodewell.predict.novelty import unknown_elements
+
+    prediction, arrays = item
+    missing = unknown_elements(model, _symbols(arrays["number"])) if arrays is not None else []
+    if not missing:
+        return item
+    why = f"the model was never trained on {', '.join(missing)}: train one that was, or take another method"
+    return replace(prediction, error=why), None
+
+
+def _symbols(number_o: NDArray[Any]) -> set[str]:
+    return {chemical_symbols[z] for z in number_o}
+
+
+def _answers(arrays: list[Arrays], model: Model, wanted: list[int]) -> Iterator[dict[str, Any]]:
+    """Yield values, error bars and warnings of each crystal."""
+    from lodewell.predict.calibrate import combine
+    from lodewell.predict.novelty import strangeness, warnings
+
+    values_mbt, embedding_bd = model.evaluate(arrays)
+    value_bt, sigma_bt = combine(model, values_mbt)
+    targets = [(t, model.targets[t]) for t in wanted]
+    for b, strange in enumerate(strangeness(model, embedding_bd)):
+        yield {
+            "values": {target.name: float(value_bt[b, t]) for t, target in targets},
+            "sigma": {target.name: float(sigma_bt[b, t]) for t, target in targets},
+            "units": {target.name: target.unit for _, target in targets},
+            "warnings": tuple(warnings(model, _symbols(arrays[b]["number"]), float(strange))),
+        }
