@@ -55,7 +55,7 @@ def write_speed(args: argparse.Namespace) -> None:
         ],
         rows,
         f"Features with reading and writing of the cache. Training: batches of {BATCH} from features in memory, one "
-        f"thread, AdamW. `lodewell predict` of {PREDICTED:,} crystals from one file, all from the start of the process "
+        f"thread, AdamW. `lodewell predict` of {PREDICTED:,} crystals from one file on 2 workers, all from the start of the process "
         f"on: {PREDICTED / seconds:.0f} crystals/s on the wall, {PREDICTED / cpu:.0f} a CPU second. {busy()}",
         predict={"crystals": PREDICTED, "seconds": seconds, "cpu_seconds": cpu},
     )
@@ -97,7 +97,7 @@ def prediction(source: Path) -> tuple[float, float]:
         few, many = Path(folder) / "few.extxyz", Path(folder) / "many.extxyz"
         subset(source, few, 20)
         subset(source, many, PREDICTED)
-        command = [sys.executable, "-m", "lodewell.cli", "predict", "--json"]
+        command = [sys.executable, "-m", "lodewell.cli", "predict", "--json", "--workers", "2"]
         run_command([*command, str(few)])
         measured = run_command([*command, str(many)])
     if measured["returncode"]:
