@@ -55,8 +55,8 @@ def write_speed(args: argparse.Namespace) -> None:
         ],
         rows,
         f"Features with reading and writing of the cache. Training: batches of {BATCH} from features in memory, one "
-        f"thread, AdamW. `lodewell predict` of {PREDICTED:,} crystals from one file on 2 workers, all from the start of the process "
-        f"on: {PREDICTED / seconds:.0f} crystals/s on the wall, {PREDICTED / cpu:.0f} a CPU second. {busy()}",
+        f"thread, AdamW. `lodewell predict` of {PREDICTED:,} crystals in one file on 2 workers, from the start of the "
+        f"process on: {PREDICTED / seconds:.0f} crystals/s on the wall, {PREDICTED / cpu:.0f} a CPU second. {busy()}",
         predict={"crystals": PREDICTED, "seconds": seconds, "cpu_seconds": cpu},
     )
 
