@@ -80,12 +80,11 @@ def paired_bootstrap(difference_k: Floats, seed: int = 0) -> tuple[float, float,
 def write_report(out: Path) -> None:
     """Write tables and figures of the runs in a folder."""
     rows = read_rows(out)
-    settings = [f"width {run['width']}, {run['epochs']} epochs" for row in rows.values() for run in row.runs]
+    runs = [run for row in rows.values() for run in row.runs]
+    settings = {f"width {run['width']}, {run['epochs']} epochs, lr {run['lr']:g}" for run in runs}
     test = len(next(iter(rows.values())).runs[0]["crystals"])
     train = next(iter(rows.values())).runs[0]["train"]
-    write_errors(
-        rows, f"{train:,} training, {test:,} test crystals of the 2018 split; {', '.join(sorted(set(settings)))}"
-    )
+    write_errors(rows, f"{train:,} training, {test:,} test crystals of the 2018 split; {', '.join(sorted(settings))}")
     write_differences(rows)
     draw_parity(rows, IMAGES / "predict-parity.png")
     draw_cost(rows, IMAGES / "predict-cost.png")
