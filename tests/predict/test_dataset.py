@@ -88,7 +88,9 @@ def test_ids_without_a_crystal_cost_a_row(tmp_path, folder):
     table = tmp_path / "table.csv"
     table.write_text(table.read_text(encoding="utf-8") + "\nlost,1.0", encoding="utf-8")
     dataset = read(folder, tmp_path, table=table)
-    assert [(row.id, row.error) for row in dataset.refused] == [("lost", "line 62: there is no crystal with the id 'lost'")]
+    assert [(row.id, row.error) for row in dataset.refused] == [
+        ("lost", "line 62: there is no crystal with the id 'lost'")
+    ]
 
 
 def test_two_crystals_with_one_id_are_refused(tmp_path, crystals):

@@ -35,7 +35,12 @@ def wonky() -> Atoms:
     return Atoms("LiO2NaPS2Cl", positions=positions, cell=[[5.2, 0, 0], [1.1, 5.0, 0], [0.3, -0.8, 5.6]], pbc=True)
 
 
-CRYSTALS = {"NaCl": lambda: bulk("NaCl", "rocksalt", a=5.64), "quartz": quartz, "perovskite": perovskite, "wonky": wonky}
+CRYSTALS = {
+    "NaCl": lambda: bulk("NaCl", "rocksalt", a=5.64),
+    "quartz": quartz,
+    "perovskite": perovskite,
+    "wonky": wonky,
+}
 
 
 def rewritten(atoms: Atoms) -> dict[str, Atoms]:

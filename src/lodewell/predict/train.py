@@ -147,8 +147,7 @@ class Run:
         self.module = task.architecture.module(len(task.targets)).to(task.device)
         self.average = copy.deepcopy(self.module).requires_grad_(False)
         self.parameters = list(self.module.parameters())
-        self.tensors: list[Tensor] = [p.data for p in self.parameters]
-        self.averaged: list[Tensor] = [p.data for p in self.average.parameters()]
+        self.tensors, self.averaged = _floats(self.module), _floats(self.average)
         decayed = [p for p in self.parameters if p.ndim > 1]
         others = [p for p in self.parameters if p.ndim <= 1]
         self.optimiser = torch.optim.AdamW(
@@ -195,8 +194,6 @@ class Run:
         memory = min(self.options.ema, (1.0 + self.steps) / (10.0 + self.steps))
         with torch.no_grad():
             torch._foreach_lerp_(self.averaged, self.tensors, 1.0 - memory)
-            for mine, its in zip(self.average.buffers(), self.module.buffers(), strict=True):
-                mine.copy_(its)
         return loss.detach()
 
     def _watch(self, loss: Tensor, indices: NDArray[np.int64]) -> None:
@@ -243,7 +240,7 @@ class Run:
     def should_stop(self) -> bool:
         """Say whether `patience` is over."""
         scores = [self.score(line) for line in self.history]
-        return 0 < self.options.patience <= len(scores) - 1 - int(np.argmin(scores))
+        return bool(scores) and 0 < self.options.patience <= len(scores) - 1 - int(np.argmin(scores))
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds."""
@@ -282,6 +279,11 @@ class Run:
         """Write a checkpoint."""
         with atomic_path(path) as temporary:
             torch.save(self.state(), temporary)
+
+
+def _floats(module: torch.nn.Module) -> list[Tensor]:
+    """Return what is averaged: parameters, and what a batch normalisation has seen."""
+    return [t.data for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()]
 
 
 def signature(task: Task, options: TrainOptions, seed: int) -> str:

@@ -1,0 +1,232 @@
+"""Training: it learns, it is the same for the same seed, it goes on where it was stopped, and it says what is wrong."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.io import write
+
+torch = pytest.importorskip("torch")
+
+from lodewell.errors import BadFile, BadOption  # noqa: E402
+from lodewell.predict.architecture import make_architecture  # noqa: E402
+from lodewell.predict.dataset import Dataset, read_dataset  # noqa: E402
+from lodewell.predict.fit import fit, suggest_rate, train  # noqa: E402
+from lodewell.predict.model import load_model  # noqa: E402
+from lodewell.predict.options import TrainOptions  # noqa: E402
+from lodewell.predict.train import NotANumber, Run, Task, find_rate, train_member  # noqa: E402
+from tests.predict.crystals import salts  # noqa: E402
+
+SMALL = {"width": 16, "channels": 16, "layers": 2, "charges": 2}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("salts") / "salts.extxyz"
+    write(path, salts(each=2))
+    return path
+
+
+@pytest.fixture(scope="module")
+def options(file) -> TrainOptions:
+    return TrainOptions(
+        data=(str(file),), properties=("density",), settings=SMALL, members=1, epochs=6, batch_size=16, workers=1,
+        validation=0.2, test=0.2, cache=file.parent / "cache", lr=5e-3, ema=0.9,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset(file, options) -> Dataset:
+    return read_dataset(
+        file,
+        ["density"],
+        make_architecture("invariant", SMALL),
+        validation=0.2,
+        test=0.2,
+        cache=options.cache,
+        workers=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def task(dataset) -> Task:
+    return Task.prepare(dataset, make_architecture("invariant", SMALL), CPU)
+
+
+def curve(run: Run) -> list[tuple[float, dict]]:
+    return [(line["loss"], line["val"]) for line in run.history]
+
+
+def test_it_learns(dataset, options, tmp_path):
+    longer = replace(options, epochs=40, members=2)
+    model = fit(dataset, make_architecture("invariant", SMALL), longer, tmp_path)
+    seen = dataset.part("train")
+    values, found = dataset.values_bt[seen, 0], model.evaluate(dataset.crystals(seen))[0].mean(axis=0)[:, 0]
+    spread = np.abs(values - values.mean()).mean()
+    assert np.abs(found - values).mean() < 0.2 * spread
+    assert model.card["errors"]["density"] < spread
+    assert model.card["crystals"] == {"train": 72, "val": 24, "test": 24}
+    assert model.card["seeds"] == [0, 1]
+    read = load_model(tmp_path / "model.safetensors")
+    some = dataset.crystals(dataset.part("test"))
+    assert np.array_equal(read.evaluate(some)[0], model.evaluate(some)[0])
+    history = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
+    assert [len(member["epochs"]) for member in history] == [40, 40]
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert summary["errors"] == model.card["errors"]
+    assert (tmp_path / "training.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", ["invariant", "published"])
+def test_the_same_seed_gives_the_same_curve(name, file, options):
+    settings = SMALL if name == "invariant" else {"width": 16}
+    architecture = make_architecture(name, settings)
+    data = read_dataset(file, ["density"], architecture, validation=0.2, test=0.2, cache=options.cache, workers=1)
+    prepared, short = Task.prepare(data, architecture, CPU), replace(options, epochs=2)
+    first, second, other = (train_member(prepared, short, k, None, True, lambda _: None) for k in (0, 0, 1))
+    assert curve(first) == curve(second)
+    assert curve(first) != curve(other)
+
+
+@pytest.mark.parametrize("name", ["invariant", "published"])
+def test_a_stopped_training_goes_on_with_the_same_curve(name, file, options, tmp_path):
+    architecture = make_architecture(name, SMALL if name == "invariant" else {"width": 16})
+    data = read_dataset(file, ["density"], architecture, validation=0.2, test=0.2, cache=options.cache, workers=1)
+    prepared, short = Task.prepare(data, architecture, CPU), replace(options, epochs=4)
+    whole = train_member(prepared, short, 0, None, True, lambda _: None)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(line):
+        if line["epoch"] == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train_member(prepared, short, 0, tmp_path, True, stop)
+    rest = train_member(prepared, short, 0, tmp_path, True, lambda _: None)
+    assert curve(rest) == curve(whole)
+    for mine, its in zip(rest.average.state_dict().values(), whole.average.state_dict().values(), strict=True):
+        assert torch.equal(mine, its)
+
+
+def test_a_killed_training_goes_on_with_the_same_curve(options, tmp_path):
+    words = {
+        "data": list(options.data), "properties": ["density"], "settings": SMALL, "members": 1, "epochs": 8,
+        "batch_size": 16, "validation": 0.2, "test": 0.2, "lr": 5e-3, "workers": 1, "cache": str(options.cache),
+    }  # fmt: skip
+    config = tmp_path / "predict.yaml"
+    config.write_text(json.dumps(words), encoding="utf-8")
+
+    def command(out: Path) -> subprocess.Popen:
+        line = [sys.executable, "-m", "lodewell.cli", "train", str(config), "--out", str(out)]
+        return subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+
+    with command(tmp_path / "killed") as process:
+        for line in process.stdout:
+            if "epoch   3" in line:
+                process.kill()
+                break
+    for out in ("killed", "whole"):
+        with command(tmp_path / out) as process:
+            process.communicate()
+            assert process.returncode == 0
+    killed, whole = (
+        json.loads((tmp_path / out / "history.json").read_text(encoding="utf-8"))[0]["epochs"]
+        for out in ("killed", "whole")
+    )
+    assert [(line["loss"], line["val"]) for line in killed] == [(line["loss"], line["val"]) for line in whole]
+
+
+def test_members_can_be_trained_apart(dataset, options, tmp_path):
+    architecture = make_architecture("invariant", SMALL)
+    pair = replace(options, members=2, epochs=2)
+    together = fit(dataset, architecture, pair, tmp_path / "together")
+    for member in (1, 0):
+        fit(dataset, architecture, replace(pair, member=member), tmp_path / "apart")
+        assert not (tmp_path / "apart" / "model.safetensors").exists()
+    apart = fit(dataset, architecture, pair, tmp_path / "apart")
+    some = dataset.crystals(range(5))
+    assert np.array_equal(apart.evaluate(some)[0], together.evaluate(some)[0])
+
+
+def test_early_stopping(task, options):
+    run = train_member(task, replace(options, epochs=50, patience=1, lr=1e-9, ema=0.0), 0, None, True, lambda _: None)
+    assert len(run.history) < 50
+    patient = Run(task, replace(options, patience=2), 0)
+    patient.history = [{"val": {"density": error}} for error in (3.0, 1.0, 2.0)]
+    assert not patient.should_stop()
+    patient.history.append({"val": {"density": 1.5}})
+    assert patient.should_stop()
+
+
+def test_a_loss_that_is_no_number_names_the_batch(dataset, options):
+    bad = int(dataset.part("train")[5])
+
+    class Flawed(Dataset):
+        def crystals(self, indices):
+            found = super().crystals(indices)
+            return [a | {"sums": 1e30 * a["sums"]} if b == bad else a for b, a in zip(indices, found, strict=True)]
+
+    prepared = Task.prepare(Flawed(**vars(dataset)), make_architecture("invariant", SMALL), CPU)
+    with pytest.raises(NotANumber, match=rf"at step .*{dataset.ids[bad]}\b.*lower lr"):
+        train_member(prepared, replace(options, batch_size=8), 0, None, True, lambda _: None)
+
+
+def test_missing_values_do_not_count(dataset, options):
+    prepared = Task.prepare(dataset, make_architecture("invariant", SMALL), CPU)
+    run = Run(prepared, options, 0)
+    train_part = dataset.part("train")
+    prepared.normal_bt[train_part[4:8]] = float("nan")
+    with torch.no_grad():
+        some, all_of_them = float(run.loss(train_part[:4])), float(run.loss(train_part[:8]))
+    assert 8 * all_of_them == pytest.approx(4 * some, rel=1e-5)
+
+
+def test_a_checkpoint_of_something_else_is_refused(task, options, tmp_path):
+    train_member(task, replace(options, epochs=1), 0, tmp_path, True, lambda _: None)
+    path = tmp_path / "member-0.checkpoint"
+    with pytest.raises(BadFile, match="other options or other data; give --restart"):
+        train_member(task, replace(options, epochs=2), 0, tmp_path, True, lambda _: None)
+    state = torch.load(path, weights_only=True)
+    torch.save(state | {"version": 99}, path)
+    with pytest.raises(BadFile, match="a checkpoint of version 99"):
+        train_member(task, replace(options, epochs=1), 0, tmp_path, True, lambda _: None)
+    path.write_bytes(b"nothing")
+    with pytest.raises(BadFile, match="cannot be read"):
+        train_member(task, replace(options, epochs=1), 0, tmp_path, True, lambda _: None)
+    train_member(task, replace(options, epochs=1), 0, tmp_path, False, lambda _: None)
+
+
+def test_the_learning_rate_is_found(task, options, tmp_path):
+    rate, found = find_rate(task, options, 0)
+    assert 1e-5 < rate < 0.1
+    assert min(loss for _, loss in found) < 0.9 * found[0][1]
+    assert find_rate(task, options, 0)[0] == rate
+    assert suggest_rate(options, tmp_path) == rate
+    assert (tmp_path / "learning-rate.png").stat().st_size > 10_000
+
+
+def test_training_from_options(options, tmp_path):
+    lines = []
+    model = train(replace(options, epochs=2, lr="auto"), tmp_path, report=lines.append)
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert model.targets[0].name == "density"
+    assert model.targets[0].unit == "g/cm^3"
+    with pytest.raises(BadOption, match="data and properties"):
+        train(TrainOptions(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [({"epochs": 0}, "epochs is 0"), ({"lr": 2.0}, "lr is 2.0"), ({"ema": 1.0}, "ema is 1.0"), ({"test": 1.5}, "test is 1.5"),
+     ({"member": 3}, "members 0 to 2"), ({"weights": {"x": 1.0}}, "weight for 'x'"), ({"validation": 0.0}, "validation is 0")],
+)  # fmt: skip
+def test_options_out_of_range_are_refused(wrong, word):
+    with pytest.raises(BadOption, match=word):
+        TrainOptions(**wrong)
