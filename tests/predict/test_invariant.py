@@ -16,9 +16,8 @@ torch = pytest.importorskip("torch")
 
 
 def quartz() -> Atoms:
-    return crystal(
-        ["Si", "O"], [(0.4697, 0.0, 1 / 3), (0.4135, 0.2669, 0.4524)], spacegroup=152, cellpar=[4.916, 4.916, 5.405, 90, 90, 120]
-    )  # fmt: skip
+    sites = [(0.4697, 0.0, 1 / 3), (0.4135, 0.2669, 0.4524)]
+    return crystal(["Si", "O"], sites, spacegroup=152, cellpar=[4.916, 4.916, 5.405, 90, 90, 120])
 
 
 def perovskite() -> Atoms:

@@ -224,9 +224,16 @@ def test_training_from_options(options, tmp_path):
 
 @pytest.mark.parametrize(
     ("wrong", "word"),
-    [({"epochs": 0}, "epochs is 0"), ({"lr": 2.0}, "lr is 2.0"), ({"ema": 1.0}, "ema is 1.0"), ({"test": 1.5}, "test is 1.5"),
-     ({"member": 3}, "members 0 to 2"), ({"weights": {"x": 1.0}}, "weight for 'x'"), ({"validation": 0.0}, "validation is 0")],
-)  # fmt: skip
+    [
+        ({"epochs": 0}, "epochs is 0"),
+        ({"lr": 2.0}, "lr is 2.0"),
+        ({"ema": 1.0}, "ema is 1.0"),
+        ({"test": 1.5}, "test is 1.5"),
+        ({"member": 3}, "members 0 to 2"),
+        ({"weights": {"x": 1.0}}, "weight for 'x'"),
+        ({"validation": 0.0}, "validation is 0"),
+    ],
+)
 def test_options_out_of_range_are_refused(wrong, word):
     with pytest.raises(BadOption, match=word):
         TrainOptions(**wrong)

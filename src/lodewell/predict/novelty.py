@@ -20,25 +20,36 @@ def fit_novelty(model: Model, embedding_train: Floats, embedding_heldout: Floats
     """Keep what is needed to tell unusual crystals: some training crystals on their principal axes, and a threshold.
 
     Args:
-        model: gets `card["novelty"]` and the arrays `novelty_center`, `novelty_axes` and `novelty_points`.
+        model: gets `card["novelty"]` and the arrays `novelty_center`, `_axes`, `_spread` and `_points`.
         embedding_train: of crystals trained on; (B, D).
         embedding_heldout: of crystals held out; (B', D).
     """
     center = embedding_train.mean(axis=0)
     _, spread, axes = np.linalg.svd(embedding_train - center, full_matrices=False)
-    wide = spread > 1e-6 * spread[0]
-    axes = (axes[wide] / (spread[wide] / np.sqrt(len(embedding_train)))[:, None])[:_AXES]
+    spread = np.maximum(spread / np.sqrt(len(embedding_train)), 1e-3 * np.sqrt((spread**2).mean()))
     model.arrays["novelty_center"] = center.astype(np.float32)
-    model.arrays["novelty_axes"] = axes.astype(np.float32)
-    model.arrays["novelty_points"] = ((embedding_train[:_POINTS] - center) @ axes.T).astype(np.float16)
-    model.card["novelty"] = {"threshold": 1.0}
-    threshold = float(np.quantile(strangeness(model, embedding_heldout), _ALLOWED))
-    model.card["novelty"] = {"threshold": threshold, "share": _ALLOWED}
+    model.arrays["novelty_axes"] = axes[:_AXES].astype(np.float32)
+    model.arrays["novelty_spread"] = spread[:_AXES].astype(np.float32)
+    model.card["novelty"] = {"threshold": 1.0, "remainder": 1.0}
+    remainder = _place(model, embedding_train)[:, -1]
+    model.card["novelty"]["remainder"] = float(max(np.sqrt((remainder**2).mean()), 1e-3 * spread[0]))
+    model.arrays["novelty_points"] = _place(model, embedding_train[:_POINTS]).astype(np.float16)
+    model.card["novelty"]["threshold"] = float(np.quantile(strangeness(model, embedding_heldout), _ALLOWED))
+    model.card["novelty"]["share"] = _ALLOWED
+
+
+def _place(model: Model, embedding_bd: Floats) -> Floats:
+    """Return the coordinates on the principal axes and the length of what they leave, each over its spread."""
+    shift = embedding_bd - model.arrays["novelty_center"]
+    axes = model.arrays["novelty_axes"]
+    along = shift @ axes.T
+    rest = np.linalg.norm(shift - along @ axes, axis=1) / model.card["novelty"]["remainder"]
+    return np.concatenate([along / model.arrays["novelty_spread"], rest[:, None]], axis=1)
 
 
 def strangeness(model: Model, embedding_bd: Floats) -> Floats:
     """Return the mean distance to the nearest crystals trained on, in units of the threshold; (B,)."""
-    place = (embedding_bd - model.arrays["novelty_center"]) @ model.arrays["novelty_axes"].T
+    place = _place(model, embedding_bd)
     points = model.arrays["novelty_points"].astype(np.float64)
     square = (place**2).sum(axis=1)[:, None] + (points**2).sum(axis=1)[None] - 2.0 * place @ points.T
     nearest = np.sort(np.sqrt(np.maximum(square, 0.0)), axis=1)[:, :_NEAREST]

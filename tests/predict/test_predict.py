@@ -1,0 +1,237 @@
+"""Predictions: one row a crystal, error bars that hold, and a word on what is unusual."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.io import write
+from typer.testing import CliRunner
+
+torch = pytest.importorskip("torch")
+
+import lodewell  # noqa: E402
+from lodewell.cli import app  # noqa: E402
+from lodewell.errors import BadFile, BadOption  # noqa: E402
+from lodewell.predict.architecture import make_architecture  # noqa: E402
+from lodewell.predict.calibrate import combine, coverage, fit_calibration  # noqa: E402
+from lodewell.predict.dataset import read_dataset  # noqa: E402
+from lodewell.predict.fit import fit  # noqa: E402
+from lodewell.predict.model import Model, load_model  # noqa: E402
+from lodewell.predict.novelty import fit_novelty, strangeness  # noqa: E402
+from lodewell.predict.options import TrainOptions  # noqa: E402
+from lodewell.predict.targets import Target  # noqa: E402
+from tests.predict.crystals import salts  # noqa: E402
+
+SMALL = {"width": 16, "channels": 16, "layers": 2, "charges": 2}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A model of density and bulk modulus (made up), and the folder it lies in."""
+    folder = tmp_path_factory.mktemp("model")
+    crystals = salts(each=3)
+    for atoms in crystals:
+        atoms.info["K_vrh"] = 20.0 * atoms.info["density"] ** 1.5
+    write(folder / "salts.extxyz", crystals)
+    architecture = make_architecture("invariant", SMALL)
+    names = ("density", "K_vrh")
+    dataset = read_dataset(
+        folder / "salts.extxyz", names, architecture, validation=0.2, test=0.2, cache=folder / "cache", workers=1
+    )
+    options = TrainOptions(properties=names, members=2, epochs=15, batch_size=16, lr=5e-3, ema=0.9)
+    fit(dataset, architecture, options, folder)
+    return folder / "model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def model(trained) -> Model:
+    return load_model(trained)
+
+
+def test_one_row_a_crystal_in_order(model):
+    crystals = salts(each=1, seed=5)
+    rows = lodewell.predict(crystals, model)
+    assert [row.frame for row in rows] == list(range(len(crystals)))
+    assert all(row.error is None and set(row.values) == {"density", "K_vrh"} for row in rows)
+    assert all(row.sigma[name] > 0.0 for row in rows for name in row.values)
+    assert rows[0].units == {"density": "g/cm^3", "K_vrh": "GPa"}
+    error = np.array([row.values["density"] - atoms.info["density"] for row, atoms in zip(rows, crystals, strict=True)])
+    sigma = np.array([row.sigma["density"] for row in rows])
+    assert 0.4 < np.mean(np.abs(error) < sigma) <= 1.0
+
+
+def test_predictions_do_not_depend_on_cell_and_supercell(model):
+    atoms = salts(each=1, seed=2)[4]
+    other = atoms.copy()
+    other.set_cell(np.array([[1, 1, 0], [0, 1, 0], [0, -1, 1]]) @ atoms.cell.array)
+    rows = lodewell.predict([atoms, atoms * (2, 2, 1), other], model)
+    for row in rows[1:]:
+        for name, value in rows[0].values.items():
+            assert row.values[name] == pytest.approx(value, rel=1e-4)
+            assert row.sigma[name] == pytest.approx(rows[0].sigma[name], rel=1e-3)
+
+
+def test_what_cannot_be_predicted_costs_its_row(model):
+    good = salts(each=1)[0]
+    slab, molecule, twice = good.copy(), Atoms("O2", positions=[[0, 0, 0], [0, 0, 1.2]]), good.copy()
+    slab.pbc = [True, True, False]
+    twice.positions[1] = twice.positions[0]
+    rows = lodewell.predict([good, slab, molecule, twice, bulk("Au", cubic=True), good], model)
+    assert [row.error is None for row in rows] == [True, False, False, False, False, True]
+    assert "slabs are outside" in rows[1].error
+    assert "molecules" in rows[2].error
+    assert "same place" in rows[3].error
+    assert "never trained on Au" in rows[4].error
+    assert rows[5].values == pytest.approx(rows[0].values, rel=1e-5)
+
+
+def test_an_unusual_crystal_is_pointed_out(model):
+    usual, squeezed = salts(each=1)[0], salts(each=1)[0]
+    squeezed.set_cell(squeezed.cell.array * 0.6, scale_atoms=True)
+    first, second = lodewell.predict([usual, squeezed], model)
+    assert not first.warnings
+    assert "unlike the crystals trained on" in second.warnings[0]
+
+
+def test_a_rare_element_is_named(model):
+    model = Model(
+        model.architecture,
+        model.targets,
+        model.members,
+        model.card | {"elements": model.card["elements"] | {"Li": 3}},
+        model.arrays,
+    )
+    (row,) = lodewell.predict(salts(each=1)[0], model)
+    assert "Li: only 3 crystals trained on" in row.warnings
+
+
+def test_properties_can_be_chosen(model):
+    (row,) = lodewell.predict(salts(each=1)[0], model, ["K_vrh"])
+    assert set(row.values) == {"K_vrh"}
+    with pytest.raises(BadOption, match="does not predict 'k_vrh' \\(did you mean 'K_vrh'"):
+        lodewell.predict(salts(each=1)[0], model, ["k_vrh"])
+
+
+def test_files_and_workers_give_the_same(trained, model, tmp_path):
+    crystals = salts(each=1)
+    for k, atoms in enumerate(crystals[:5]):
+        write(tmp_path / f"{k}.cif", atoms)
+    (tmp_path / "bad.cif").write_text("nothing", encoding="utf-8")
+    rows = lodewell.predict(tmp_path, trained, workers=2)
+    assert [Path(row.file).name for row in rows] == ["0.cif", "1.cif", "2.cif", "3.cif", "4.cif", "bad.cif"]
+    assert rows[-1].error is not None
+    for row, atoms in zip(rows[:5], crystals[:5], strict=True):
+        assert row.values == pytest.approx(lodewell.predict(atoms, model)[0].values, rel=1e-3)
+
+
+def test_bad_models_are_refused(trained, tmp_path):
+    content = trained.read_bytes()
+    path = tmp_path / "model.safetensors"
+    for damaged in (content[:1000], content[:-20], b""):
+        path.write_bytes(damaged)
+        with pytest.raises(BadFile, match="cannot be read as a model"):
+            load_model(path)
+    for old, new, word in (
+        (b'\\"format\\": 1', b'\\"format\\": 9', "a model of format 9"),
+        (b'\\"version\\": 1', b'\\"version\\": 7', "'invariant' of version 7, but this lodewell has version 1"),
+        (b'{"__metadata__":{"lodewell"', b'{"__metadata__":{"lodewelt"', "no model of lodewell"),
+    ):
+        assert old in content
+        path.write_bytes(content.replace(old, new))
+        with pytest.raises(BadFile, match=word):
+            load_model(path)
+    with pytest.raises(BadFile, match="there is no such file, and no shipped model"):
+        lodewell.predict(salts(each=1)[0], "nothing")
+
+
+@pytest.mark.parametrize("tails", ["normal", "laplace"])
+def test_error_bars_hold_what_they_say(tails):
+    """Members scatter with a width that differs from crystal to crystal; errors are twice as wide, plus a floor."""
+    rng = np.random.default_rng(0)
+    draw = rng.normal if tails == "normal" else rng.laplace
+    width = np.exp(rng.normal(-2.0, 0.7, 8000))
+    truth = rng.normal(size=8000)
+    values = truth[None] + draw(size=8000) * np.sqrt((2 * width) ** 2 + 0.05**2) / (1 if tails == "normal" else 2**0.5)
+    values = values + width * rng.normal(size=(5, 8000))
+    target = Target("x", "", False, (0.0,) * 119, 0.0, 1.0, -9.0, 9.0)
+    model = Model(make_architecture("invariant", SMALL), [target], [])
+    fit_calibration(model, values[:, :4000, None], truth[:4000, None])
+    mean, sigma = combine(model, values[:, 4000:, None])
+    shares = coverage(mean[:, 0] - truth[4000:], sigma[:, 0], np.array([1.0, model.card["calibration"]["x"]["wide"]]))
+    assert shares == pytest.approx([0.683, 0.95], abs=0.02)
+    narrow = sigma[:, 0] < np.median(sigma)
+    for part in (narrow, ~narrow):
+        (share,) = coverage((mean[:, 0] - truth[4000:])[part], sigma[part, 0], np.array([1.0]))
+        assert share == pytest.approx(0.683, abs=0.06)
+
+
+def test_one_member_has_error_bars_too():
+    rng = np.random.default_rng(0)
+    target = Target("K_vrh", "GPa", True, (0.0,) * 119, 0.0, 1.0, 1.0, 400.0)
+    model = Model(make_architecture("invariant", SMALL), [target], [])
+    truth = np.exp(rng.normal(4.0, 0.5, (3000, 1)))
+    values = truth[None] * 10 ** rng.normal(0.0, 0.06, (1, 3000, 1))
+    fit_calibration(model, values, truth)
+    mean, sigma = combine(model, values)
+    assert np.median(sigma / mean) == pytest.approx(0.06 * np.log(10.0), rel=0.1)
+
+
+def test_what_is_far_from_all_that_was_seen_is_strange():
+    rng = np.random.default_rng(0)
+    mix = rng.normal(size=(6, 40))
+    model = Model(make_architecture("invariant", SMALL), [], [])
+    fit_novelty(model, rng.normal(size=(3000, 6)) @ mix, rng.normal(size=(1000, 6)) @ mix)
+    fresh = strangeness(model, rng.normal(size=(2000, 6)) @ mix)
+    assert np.mean(fresh > 1.0) == pytest.approx(0.01, abs=0.01)
+    assert (strangeness(model, 20.0 + rng.normal(size=(10, 6)) @ mix) > 1.0).all()
+
+
+def command(*words: object) -> str:
+    result = CliRunner().invoke(app, ["predict", *map(str, words)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_command(trained, tmp_path):
+    crystals = salts(each=1)[:3]
+    write(tmp_path / "salts.extxyz", [*crystals, Atoms("He", cell=[9, 9, 9], pbc=True)])
+    text = command(tmp_path / "salts.extxyz", "--model", trained, "--out", tmp_path / "rows.csv")
+    assert "±" in text
+    assert "never trained on He" in text
+    assert "density: 3 crystals state it; mean |difference|" in text
+    lines = (tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "file,frame,formula,density,density_sigma,K_vrh,K_vrh_sigma,warnings,error"
+    assert len(lines) == 5
+    rows = json.loads(command(tmp_path / "salts.extxyz", "--model", trained, "--property", "density", "--json"))
+    assert [list(row["properties"]) for row in rows] == [["density"]] * 3 + [[]]
+    assert rows[0]["properties"]["density"]["unit"] == "g/cm^3"
+    assert rows[0]["id"] == "salt-0"
+
+
+def test_the_shipped_model_reads_the_examples():
+    examples = Path(__file__).parents[2] / "examples" / "candidates"
+    rows = lodewell.predict(examples)
+    assert len(rows) > 20
+    assert all(row.error is None for row in rows)
+    assert list(rows[0].values) == ["formation_energy_per_atom", "band_gap", "K_vrh", "G_vrh"]
+    oxides = [row.values["formation_energy_per_atom"] for row in rows]
+    assert -3.5 < np.median(oxides) < -0.5
+
+
+def test_the_shipped_model_knows_rock_salt():
+    halite, fcc = lodewell.predict([bulk("NaCl", "rocksalt", a=5.69), bulk("Al", a=4.05)])
+    assert halite.values["formation_energy_per_atom"] == pytest.approx(-2.1, abs=0.15)
+    assert halite.values["band_gap"] == pytest.approx(5.0, abs=0.8)
+    assert fcc.values["formation_energy_per_atom"] == pytest.approx(0.0, abs=0.1)
+    assert fcc.values["K_vrh"] == pytest.approx(77.0, rel=0.3)
+
+
+def test_the_shipped_model_is_small():
+    from lodewell.predict.predict import shipped_model
+
+    path = shipped_model("properties")
+    assert path.stat().st_size <= 8_000_000
+    assert load_model(path).parameters <= 300_000
