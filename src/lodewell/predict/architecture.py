@@ -91,7 +91,7 @@ class Architecture(ABC):
     def module(self, targets: int) -> torch.nn.Module:
         """Return the network, freshly initialised from torch's generator.
 
-        Its `forward(batch)` gives (B, targets); `embed(batch)` the (B, D) that its last layers read.
+        Its `forward(batch)` gives (B, targets); `describe(batch)` (B, D), by which unusual crystals are told.
         `batch` holds the fields as tensors and, for each axis, `crystal_of_<axis>`, the crystal of each row.
         """
 

@@ -56,7 +56,7 @@ class Model:
         return sum(p.numel() for p in self.members[0].parameters())
 
     def evaluate(self, crystals: list[Arrays], device: str = "cpu") -> tuple[Floats, Floats]:
-        """Return each member's values (M, B, T), in the targets' units, and the first member's embedding (B, D)."""
+        """Return each member's values (M, B, T), in the targets' units, and the first member's description (B, D)."""
         import torch
 
         arrays = collate(self.architecture.fields, crystals)
@@ -64,7 +64,7 @@ class Model:
         fractions = composition(arrays["number"], arrays["weight"], arrays["crystal_of_orbit"], len(crystals))
         with torch.inference_mode():
             raw_mbt = np.stack([member.eval()(batch).cpu().numpy() for member in self.members])
-            embedding: torch.Tensor = self.members[0].embed(batch)  # type: ignore[operator]
+            embedding: torch.Tensor = self.members[0].describe(batch)  # type: ignore[operator]
         values = [
             [target.restore(raw_bt[:, t], fractions) for t, target in enumerate(self.targets)] for raw_bt in raw_mbt
         ]

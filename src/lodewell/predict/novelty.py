@@ -20,14 +20,16 @@ def fit_novelty(model: Model, embedding_train: Floats, embedding_heldout: Floats
     """Keep what is needed to tell unusual crystals: some training crystals on their principal axes, and a threshold.
 
     Args:
-        model: gets `card["novelty"]` and the arrays `novelty_center`, `_axes`, `_spread` and `_points`.
+        model: gets `card["novelty"]` and the arrays `novelty_center`, `_unit`, `_axes`, `_spread` and `_points`.
         embedding_train: of crystals trained on; (B, D).
         embedding_heldout: of crystals held out; (B', D).
     """
-    center = embedding_train.mean(axis=0)
-    _, spread, axes = np.linalg.svd(embedding_train - center, full_matrices=False)
+    center, unit = embedding_train.mean(axis=0), embedding_train.std(axis=0)
+    unit = np.maximum(unit, 1e-3 * np.sqrt((unit**2).mean()))
+    _, spread, axes = np.linalg.svd((embedding_train - center) / unit, full_matrices=False)
     spread = np.maximum(spread / np.sqrt(len(embedding_train)), 1e-3 * np.sqrt((spread**2).mean()))
     model.arrays["novelty_center"] = center.astype(np.float32)
+    model.arrays["novelty_unit"] = unit.astype(np.float32)
     model.arrays["novelty_axes"] = axes[:_AXES].astype(np.float32)
     model.arrays["novelty_spread"] = spread[:_AXES].astype(np.float32)
     model.card["novelty"] = {"threshold": 1.0, "remainder": 1.0}
@@ -40,7 +42,7 @@ def fit_novelty(model: Model, embedding_train: Floats, embedding_heldout: Floats
 
 def _place(model: Model, embedding_bd: Floats) -> Floats:
     """Return the coordinates on the principal axes and the length of what they leave, each over its spread."""
-    shift = embedding_bd - model.arrays["novelty_center"]
+    shift = (embedding_bd - model.arrays["novelty_center"]) / model.arrays["novelty_unit"]
     axes = model.arrays["novelty_axes"]
     along = shift @ axes.T
     rest = np.linalg.norm(shift - along @ axes, axis=1) / model.card["novelty"]["remainder"]
