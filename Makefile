@@ -8,7 +8,7 @@ MODULI ?= $(DATA)/properties
 SHIPPED := src/lodewell/data
 DEMO := $(BIN)/lodewell relax examples/candidates --out demo-output --figure
 
-.PHONY: demo test lint docs bench bench-tables tables clean
+.PHONY: demo predict model test lint docs bench bench-tables tables clean
 .DEFAULT_GOAL := demo
 
 .venv/bin/python:
@@ -25,9 +25,14 @@ DEMO := $(BIN)/lodewell relax examples/candidates --out demo-output --figure
 	$(PIP) -e '.[test,cluster]'
 	@touch $@ .venv/.with-core
 
+.venv/.with-predict: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing lodewell and torch into .venv (once)"
+	$(PIP) -e '.[predict]'
+	@touch $@ .venv/.with-core
+
 .venv/.with-docs: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "installing lodewell and its documentation tools into .venv (once)"
-	$(PIP) -e '.[docs]'
+	$(PIP) -e '.[docs,predict]'
 	@touch $@ .venv/.with-core
 
 .venv/.with-bench: pyproject.toml constraints.txt | .venv/bin/python
@@ -39,6 +44,10 @@ DEMO := $(BIN)/lodewell relax examples/candidates --out demo-output --figure
 demo: .venv/.with-core
 	$(DEMO)
 	@echo && echo "The table, the relaxed crystals and the figure:" && ls -d demo-output/*
+
+## predict: properties of the candidate crystals in examples/
+predict: .venv/.with-predict
+	$(BIN)/lodewell predict examples/candidates
 
 ## test: run the tests
 test: .venv/.with-test
@@ -67,6 +76,12 @@ bench-tables: .venv/.with-core
 tables: .venv/.with-core
 	$(BIN)/lodewell derive $(CRYSTALS) --recipe spp-2024 --out $(SHIPPED)/spp-2024.lodewell
 	$(BIN)/lodewell derive $(CRYSTALS) --recipe spp --calibrate $(MODULI) --out $(SHIPPED)/spp.lodewell
+
+## model: train the shipped model of properties from CRYSTALS with properties, and write its card
+model: .venv/.with-predict
+	$(BIN)/lodewell train benchmarks/properties.yaml --data $(MODULI)/mp.extxyz.gz --out build/model
+	cp build/model/model.safetensors $(SHIPPED)/properties.safetensors
+	$(BIN)/python benchmarks/model_card.py
 
 clean:
 	rm -rf .venv site demo-output .mypy_cache .ruff_cache .pytest_cache

@@ -1,4 +1,4 @@
-"""Write the tables of `benchmarks/results/*.json` into README.md and docs/benchmarks.md.
+"""Write the tables of `benchmarks/results/*.json` into README.md and the documentation.
 
 A table goes wherever a line `<!-- table: NAME -->` and a later line `<!-- end -->` stand; what was between them is
 replaced. A name without a result keeps its place and says that it has not been measured.
@@ -15,7 +15,7 @@ from typing import Any
 from harness import RESULTS, machine_line
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "predicting.md")
 PLACE = re.compile(r"(?P<open><!-- table: (?P<name>[\w-]+) -->\n).*?(?P<close><!-- end -->)", re.DOTALL)
 
 
@@ -46,7 +46,7 @@ def fill(page: str, results: dict[str, dict[str, Any]], details: bool) -> str:
 
 
 def main() -> None:
-    """Fill both pages and say which results have no place."""
+    """Fill the pages and say which results have no place."""
     results = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))}
     results = {name: result for name, result in results.items() if isinstance(result, dict) and "columns" in result}
     placed: set[str] = set()

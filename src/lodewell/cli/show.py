@@ -9,7 +9,9 @@ import typer
 
 
 def command(
-    potential: Annotated[str, typer.Argument(metavar="POTENTIAL", help="Shipped name or .lodewell file.")],
+    potential: Annotated[
+        str, typer.Argument(metavar="POTENTIAL", help="Shipped name, .lodewell file, or .safetensors model.")
+    ],
     pairs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -27,7 +29,16 @@ def command(
         typer.Option("--variant", metavar="CLASS", help="Only the curve of one anion class, such as oxide."),
     ] = None,
 ) -> None:
-    """Draw curves: U(r) with its standard error and its data, three-body functions, and splines of densities."""
+    """Draw curves: U(r) with its standard error and its data, three-body functions, and splines of densities.
+
+    Of a model of properties (.safetensors): predictions of held-out crystals, and whether its error bars hold.
+    """
+    if potential.endswith(".safetensors"):
+        from lodewell.predict.model import load_model
+        from lodewell.report.model_card import draw_model
+
+        print(draw_model(load_model(potential), out or Path(f"{Path(potential).stem}.png")))
+        return
     from lodewell.report.curves import show
 
     print(show(potential, pairs or [], out, variant))

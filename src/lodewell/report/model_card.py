@@ -1,0 +1,80 @@
+"""What a model of properties is worth, in figures: held-out crystals against predictions, and whether error bars hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lodewell.errors import BadFile
+from lodewell.report.style import BLUE, GREY, INK, PALE, VERMILION, figure, save
+
+if TYPE_CHECKING:
+    from lodewell.predict.model import Model
+
+_MULTIPLES = np.linspace(0.0, 4.0, 81)
+_MANY = 600  # points from which on they are drawn smaller
+
+
+def draw_model(model: Model, path: str | Path) -> Path:
+    """Draw a column a property: above its parity with the mean error, below the share of errors within k sigma.
+
+    Raises:
+        BadFile: when the model holds no held-out crystals.
+    """
+    if "heldout_truth" not in model.arrays:
+        raise BadFile("the model was trained without held-out crystals: there is nothing to draw")
+    count = len(model.targets)
+    with figure(3.5 * count, 6.6) as drawn:
+        axes = drawn.subplots(2, count, squeeze=False, height_ratios=(1.25, 1.0))
+        for t in range(count):
+            _parity(axes[0, t], model, t)
+            _calibration(axes[1, t], model, t)
+        return save(drawn, path)
+
+
+def heldout(model: Model, t: int) -> tuple[Any, Any, Any]:
+    """Return truth, prediction and standard deviation of the held-out crystals that have a property."""
+    truth, value, sigma = (
+        model.arrays[f"heldout_{name}"][:, t].astype(np.float64) for name in ("truth", "value", "sigma")
+    )
+    there = np.isfinite(truth)
+    return truth[there], value[there], sigma[there]
+
+
+def _parity(axis: Any, model: Model, t: int) -> None:
+    target = model.targets[t]
+    truth, value, sigma = heldout(model, t)
+    unit = f" ({target.unit})" if target.unit else ""
+    low, high = float(min(truth.min(), value.min())), float(max(truth.max(), value.max()))
+    axis.plot([low, high], [low, high], color=GREY, linewidth=0.8, zorder=1)
+    many = len(truth) > _MANY
+    axis.errorbar(
+        truth, value, yerr=sigma, fmt="o", markersize=1.8 if many else 2.8, color=BLUE, ecolor=BLUE, elinewidth=0.5,
+        alpha=0.3 if many else 0.45, linewidth=0, zorder=2,
+    )  # fmt: skip
+    if target.log and low > 0.0:
+        axis.set(xscale="log", yscale="log")
+    axis.set(title=target.name.replace("_", " "), xlabel=f"reference{unit}", ylabel=f"predicted{unit}")
+    axis.text(
+        0.04, 0.96, f"mean |error| {np.abs(value - truth).mean():.3g} {target.unit}\n{len(truth):,} crystals held out",
+        transform=axis.transAxes, va="top", color=INK, fontsize=8,
+    )  # fmt: skip
+
+
+def _calibration(axis: Any, model: Model, t: int) -> None:
+    from scipy.special import erf
+
+    from lodewell.predict.calibrate import coverage
+
+    truth, value, sigma = heldout(model, t)
+    found = coverage(value - truth, sigma, _MULTIPLES)
+    axis.plot(_MULTIPLES, erf(_MULTIPLES / np.sqrt(2.0)), color=GREY, linestyle="--", linewidth=1.0, label="normal")
+    axis.plot(_MULTIPLES, found, color=VERMILION, label="held-out crystals")
+    (one,) = coverage(value - truth, sigma, np.array([1.0]))
+    axis.axvline(1.0, color=PALE, linewidth=0.8, zorder=0)
+    axis.annotate(f"{100 * one:.0f} %", (1.0, one), xytext=(6, -10), textcoords="offset points", fontsize=8)
+    axis.set(xlabel="multiple of sigma", ylabel="share of errors within", ylim=(0, 1.02))
+    if t == 0:
+        axis.legend(loc="lower right")
