@@ -1,8 +1,9 @@
 """From the spread of an ensemble to an honest error bar, by the errors on crystals that were held out.
 
-sigma² = (a·spread)² + b² for each target, with a and b of largest likelihood under Laplace's distribution, whose tails
-are like those of real errors; then scaled so that 68.3 % of the held-out errors are smaller. Targets that are fitted as
-logarithms are treated as logarithms throughout.
+sigma² = (a·spread)² + b² + (c·value)² for each target, of largest likelihood under Laplace's distribution, whose tails are
+like those of real errors; then scaled so that 68.3 % of the held-out errors are smaller. c is for properties that are
+never negative, such as band gaps, where zero is sure and much is not. Targets that are fitted as logarithms are treated
+as logarithms throughout.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from lodewell.crystals.batch import Floats
 
 if TYPE_CHECKING:
     from lodewell.predict.model import Model
+    from lodewell.predict.targets import Target
 
 ONE_SIGMA = 0.6827
 _FEW = 20  # held-out values from which on a spread is worth fitting
@@ -34,28 +36,40 @@ def fit_calibration(model: Model, values_mbt: Floats, truth_bt: Floats) -> dict[
     for t, target in enumerate(model.targets):
         there = np.isfinite(truth_bt[:, t])
         truth = np.log10(truth_bt[there, t]) if target.log else truth_bt[there, t]
-        found[target.name] = _fit(np.abs(truth - mean_bt[there, t]), spread_bt[there, t], target.scale)
+        size = mean_bt[there, t] if _grows(target) else np.zeros(int(there.sum()))
+        error = np.abs(truth - mean_bt[there, t])
+        found[target.name] = _fit(error, np.stack([spread_bt[there, t], np.ones_like(error), size]), target.scale)
     model.card["calibration"] = found
     return found
 
 
-def _fit(error: Floats, spread: Floats, scale: float) -> dict[str, float]:
-    """Return a, b, and the multiple of sigma that holds 95 % of the errors."""
+def _grows(target: Target) -> bool:
+    """Say whether errors may grow with the value: for what is never negative, and not fitted as a logarithm."""
+    return target.low >= 0.0 and not target.log
+
+
+def _fit(error: Floats, part_kb: Floats, scale: float) -> dict[str, float]:
+    """Return the factors a, b and c of the parts of sigma, and the multiple of sigma that holds 95 % of the errors."""
     if len(error) < _FEW:
-        return {"a": 1.0, "b": scale, "wide": 2.0, "crystals": len(error)}
-    floor = max(float(error.mean()), 1e-12)
+        return {"a": 1.0, "b": scale, "c": 0.0, "wide": 2.0, "crystals": len(error)}
+    there = [k for k in range(3) if part_kb[k].any()]
+    start = np.full(3, -np.inf)
+    start[there] = np.log(np.array([1.0, 0.5 * max(float(error.mean()), 1e-12), 0.03])[there])
+
+    def sigma(logs: Floats) -> Floats:
+        factors = np.zeros(3)
+        factors[there] = np.exp(logs)
+        return np.asarray(np.sqrt((factors**2) @ part_kb**2))
 
     def unlikely(logs: Floats) -> float:
-        sigma = np.sqrt(np.exp(2 * logs[0]) * spread**2 + np.exp(2 * logs[1]))
-        return float(np.mean(np.log(sigma) + np.sqrt(2.0) * error / sigma))
+        width = sigma(logs)
+        return float(np.mean(np.log(width) + np.sqrt(2.0) * error / width))
 
-    a, b = 0.0, floor
-    if spread.max() > 0.0:
-        best = minimize(unlikely, np.log([1.0, 0.5 * floor]), method="Nelder-Mead")
-        a, b = (float(x) for x in np.exp(best.x))
-    ratio = error / np.sqrt(a**2 * spread**2 + b**2)
-    one, wide = np.quantile(ratio, [ONE_SIGMA, 0.95])
-    return {"a": a * float(one), "b": b * float(one), "wide": float(wide / one), "crystals": len(error)}
+    best = minimize(unlikely, start[there], method="Nelder-Mead", options={"maxiter": 2000}).x
+    one, wide = np.quantile(error / sigma(best), [ONE_SIGMA, 0.95])
+    factors = np.zeros(3)
+    factors[there] = np.exp(best) * float(one)
+    return dict(zip("abc", map(float, factors), strict=True)) | {"wide": float(wide / one), "crystals": len(error)}
 
 
 def combine(model: Model, values_mbt: Floats) -> tuple[Floats, Floats]:
@@ -64,7 +78,8 @@ def combine(model: Model, values_mbt: Floats) -> tuple[Floats, Floats]:
     value_bt, sigma_bt = np.empty_like(mean_bt), np.empty_like(mean_bt)
     for t, target in enumerate(model.targets):
         fitted = model.card["calibration"][target.name]
-        width = np.sqrt(fitted["a"] ** 2 * spread_bt[:, t] ** 2 + fitted["b"] ** 2)
+        size = mean_bt[:, t] if _grows(target) else 0.0
+        width = np.sqrt((fitted["a"] * spread_bt[:, t]) ** 2 + fitted["b"] ** 2 + (fitted["c"] * size) ** 2)
         value_bt[:, t] = 10.0 ** mean_bt[:, t] if target.log else mean_bt[:, t]
         sigma_bt[:, t] = value_bt[:, t] * np.log(10.0) * width if target.log else width
     return value_bt, sigma_bt

@@ -1,4 +1,4 @@
-"""What a model of properties is worth, in figures: held-out crystals against predictions, and whether error bars hold."""
+"""What a model of properties is worth, in figures: held-out crystals against predictions, and its error bars."""
 
 from __future__ import annotations
 
