@@ -158,6 +158,8 @@ def test_members_can_be_trained_apart(dataset, options, tmp_path):
 def test_early_stopping(task, options):
     run = train_member(task, replace(options, epochs=50, patience=1, lr=1e-9, ema=0.0), 0, None, True, lambda _: None)
     assert len(run.history) < 50
+    (best,) = {min(line["val"]["density"] for line in run.history)}
+    assert task.errors(run.average, "val")["density"] == best
     patient = Run(task, replace(options, patience=2), 0)
     patient.history = [{"val": {"density": error}} for error in (3.0, 1.0, 2.0)]
     assert not patient.should_stop()
