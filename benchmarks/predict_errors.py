@@ -32,6 +32,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "local": ("published", {"sums": "none"}),
     "published": ("published", {"sums": "published"}),
     "exact": ("published", {"sums": "exact"}),
+    "near": ("invariant", {"charges": 0}),
     "ours": ("invariant", {}),
 }
 WEIGHTS = dict(zip(TARGETS, (1.0, 0.3), strict=True))

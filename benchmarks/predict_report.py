@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import report
-from lodewell.report.style import BLUE, GREY, ORANGE, SKY, VERMILION, figure, save
+from lodewell.report.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, figure, save
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-ROWS = {"local": "local edges only", "published": "published", "exact": "published, exact sums", "ours": "ours"}
+ROWS = {"local": "local edges only", "published": "published", "exact": "published, exact sums",
+        "near": "ours without sums", "ours": "ours"}  # fmt: skip
 LONGER = "longer"  # ours for more epochs, from a folder of its own
-COLOURS = {"local": SKY, "published": BLUE, "exact": ORANGE, "ours": VERMILION, LONGER: VERMILION}
+COLOURS = {"local": SKY, "published": BLUE, "exact": ORANGE, "near": GREEN, "ours": VERMILION, LONGER: VERMILION}
 TARGETS = {"mp2018_formation_energy_per_atom": ("formation energy", "meV/atom", 1e3),
            "mp2018_band_gap": ("band gap", "eV", 1.0)}  # fmt: skip
 PAIRS = (

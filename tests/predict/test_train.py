@@ -79,7 +79,8 @@ def test_it_learns(dataset, options, tmp_path):
     assert [len(member["epochs"]) for member in history] == [40, 40]
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert summary["errors"] == model.card["errors"]
-    assert (tmp_path / "training.png").stat().st_size > 10_000
+    for name in ("training.png", "heldout.png"):
+        assert (tmp_path / name).stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("name", ["invariant", "published"])
