@@ -1,8 +1,8 @@
 """From the spread of an ensemble to an honest error bar, by the errors on crystals that were held out.
 
-sigma² = (a·spread)² + b² + (c·value)² for each target, of largest likelihood under Laplace's distribution, whose tails
-are like those of real errors; then scaled so that 68.3 % of the held-out errors are smaller. c is for properties that
-are never negative, such as band gaps, where zero is sure and much is not. Targets that are fitted as logarithms are
+sigma² = (a·spread)² + b² + (c·share)² for each target, of largest likelihood under Laplace's distribution, whose tails
+are like those of real errors; then scaled so that 68.3 % of the held-out errors are smaller. The last part is for
+properties that are never negative, such as band gaps, of which zero is often sure: share = value / (value + scale/2). Targets that are fitted as logarithms are
 treated as logarithms throughout.
 """
 
@@ -36,16 +36,18 @@ def fit_calibration(model: Model, values_mbt: Floats, truth_bt: Floats) -> dict[
     for t, target in enumerate(model.targets):
         there = np.isfinite(truth_bt[:, t])
         truth = np.log10(truth_bt[there, t]) if target.log else truth_bt[there, t]
-        size = mean_bt[there, t] if _grows(target) else np.zeros(int(there.sum()))
+        share = _share(target, mean_bt[there, t])
         error = np.abs(truth - mean_bt[there, t])
-        found[target.name] = _fit(error, np.stack([spread_bt[there, t], np.ones_like(error), size]), target.scale)
+        found[target.name] = _fit(error, np.stack([spread_bt[there, t], np.ones_like(error), share]), target.scale)
     model.card["calibration"] = found
     return found
 
 
-def _grows(target: Target) -> bool:
-    """Say whether errors may grow with the value: for what is never negative, and not fitted as a logarithm."""
-    return target.low >= 0.0 and not target.log
+def _share(target: Target, value_b: Floats) -> Floats:
+    """Return how far from zero values are, between 0 and 1; 0 for what may be negative or is fitted as a logarithm."""
+    if target.low < 0.0 or target.log:
+        return np.zeros_like(value_b)
+    return value_b / (value_b + 0.5 * target.scale)
 
 
 def _fit(error: Floats, part_kb: Floats, scale: float) -> dict[str, float]:
@@ -54,7 +56,7 @@ def _fit(error: Floats, part_kb: Floats, scale: float) -> dict[str, float]:
         return {"a": 1.0, "b": scale, "c": 0.0, "wide": 2.0, "crystals": len(error)}
     there = [k for k in range(3) if part_kb[k].any()]
     start = np.full(3, -np.inf)
-    start[there] = np.log(np.array([1.0, 0.5 * max(float(error.mean()), 1e-12), 0.03])[there])
+    start[there] = np.log(np.array([1.0, 0.5 * max(float(error.mean()), 1e-12), 0.5 * scale])[there])
 
     def sigma(logs: Floats) -> Floats:
         factors = np.zeros(3)
@@ -78,8 +80,8 @@ def combine(model: Model, values_mbt: Floats) -> tuple[Floats, Floats]:
     value_bt, sigma_bt = np.empty_like(mean_bt), np.empty_like(mean_bt)
     for t, target in enumerate(model.targets):
         fitted = model.card["calibration"][target.name]
-        size = mean_bt[:, t] if _grows(target) else 0.0
-        width = np.sqrt((fitted["a"] * spread_bt[:, t]) ** 2 + fitted["b"] ** 2 + (fitted["c"] * size) ** 2)
+        share = _share(target, mean_bt[:, t])
+        width = np.sqrt((fitted["a"] * spread_bt[:, t]) ** 2 + fitted["b"] ** 2 + (fitted["c"] * share) ** 2)
         value_bt[:, t] = 10.0 ** mean_bt[:, t] if target.log else mean_bt[:, t]
         sigma_bt[:, t] = value_bt[:, t] * np.log(10.0) * width if target.log else width
     return value_bt, sigma_bt
