@@ -112,7 +112,7 @@ def test_a_bad_crystal_costs_one_row(tmp_path, crystals):
         reasons = {row.id: row.error for row in dataset.refused}
         assert set(reasons) == {"salt-2", "salt-5", "salt-7"}
         assert "periodic in three directions" in reasons["salt-2"]
-        assert "same place" in reasons["salt-5"]
+        assert "coincide" in reasons["salt-5"]
         assert "no number" in reasons["salt-7"]
         wanted = ARCHITECTURE.features(crystals[3])
         place = dataset.ids.index("salt-3")

@@ -83,7 +83,7 @@ def test_what_cannot_be_predicted_costs_its_row(model):
     assert [row.error is None for row in rows] == [True, False, False, False, False, True]
     assert "slabs are outside" in rows[1].error
     assert "molecules" in rows[2].error
-    assert "same place" in rows[3].error
+    assert "coincide" in rows[3].error
     assert "never trained on Au" in rows[4].error
     assert rows[5].values == pytest.approx(rows[0].values, rel=1e-5)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from lodewell.crystals.batch import Floats
 from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.read import Chunk, Record, chunks
+from lodewell.crystals.validate import validate
 from lodewell.errors import BadCrystal, BadFile, BadOption, did_you_mean
 from lodewell.files import atomic_path
 from lodewell.predict.architecture import Architecture, Arrays
@@ -222,6 +223,8 @@ def _row(
     found = next((name for name in _ids(record, id_key) if wanted is None or name in wanted), None)
     if found is None:
         return None
+    if (why := validate(atoms)) is not None:
+        return Row(record.file, record.frame, found, error=why)
     formula = reduced_formula(atoms.numbers)
     values = []
     for name in names if wanted is None else ():

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from lodewell.crystals.batch import Floats, Ints
 from lodewell.crystals.neighbours import neighbour_list
 from lodewell.errors import BadCrystal
-from lodewell.potentials.lattice_sums import COINCIDENT, OUTSIDE
+from lodewell.potentials.lattice_sums import COINCIDENT
 from lodewell.predict import _geometry
 
 CUTOFF = 6.0  # Å
 TOLERANCE = 1e-3  # relative difference of surroundings from which two atoms are told apart
 _CLOSEST = 0.3  # Å
+_OUTSIDE = "not periodic in three directions: molecules, chains and slabs are outside, the networks are of crystals"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def orbits(atoms: Atoms) -> Orbits:
         BadCrystal: when it is not periodic in three directions, has no volume, no atoms or coincident atoms.
     """
     if not atoms.pbc.all():
-        raise BadCrystal(OUTSIDE)
+        raise BadCrystal(_OUTSIDE)
     if len(atoms) == 0:
         raise BadCrystal("there are no atoms; remove the entry")
     i_p, j_p, _, vector_pc = neighbour_list(atoms, CUTOFF)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import resources
@@ -10,26 +11,29 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
 from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.read import Chunk, Record, chunks
-from lodewell.errors import BadCrystal, BadFile, BadOption, did_you_mean
+from lodewell.crystals.validate import validate
+from lodewell.errors import BadFile, BadOption, LodewellError, did_you_mean
 from lodewell.predict.architecture import Architecture, Arrays, make_architecture
 from lodewell.predict.identity import given_id
 from lodewell.predict.model import SUFFIX, Model, load_model, need_torch
-from lodewell.predict.targets import known
-from lodewell.workers import open_workers
+from lodewell.workers import one_line, open_workers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Crystals: TypeAlias = Atoms | str | Path | Sequence[Atoms | str | Path]
 SHIPPED = "properties"
-CHUNK = 250  # crystals a task
-FEW = 4  # chunks that are done here sooner than worker processes would have started
-BATCH = 128  # crystals that the networks see at a time
+CHUNK = 100  # crystals a task
+FEW = 6  # chunks that are done here sooner than worker processes would have started
+BATCH, BATCH_BYTES = 128, 1 << 24  # most crystals that the networks see at a time, and bytes of their features
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Prediction:
             "formula": self.formula,
             "properties": {
                 name: {"value": value, "sigma": self.sigma[name], "unit": self.units[name]}
+                | ({"stated": self.stated[name]} if name in self.stated else {})
                 for name, value in self.values.items()
             },
             "warnings": list(self.warnings),
@@ -130,6 +135,7 @@ def predict_stream(
     """Predict crystals one after the other in constant memory; see `predict`."""
     opened = open_model(model)
     wanted = wanted_targets(opened, properties)
+    names = tuple(opened.targets[t].name for t in wanted)
     given = [crystals] if isinstance(crystals, (Atoms, str, Path)) else list(crystals)
     if any(isinstance(c, Atoms) for c in given):
         records = [
@@ -137,19 +143,28 @@ def predict_stream(
             for k, c in enumerate(given)
         ]
         for begin in range(0, len(records), CHUNK):
-            found = [_featurise(record, opened.architecture) for record in records[begin : begin + CHUNK]]
+            found = [_featurise(record, opened.architecture, names) for record in records[begin : begin + CHUNK]]
             yield from _judge(found, opened, wanted)
         return
     recipes = chunks([c for c in given if not isinstance(c, Atoms)], CHUNK)
     first = list(islice(recipes, FEW))
     about = opened.architecture
-    task = partial(_featurise_chunk, name=about.name, settings=about.settings)
+    task = partial(_featurise_chunk, name=about.name, settings=about.settings, properties=names)
     with open_workers(1 if len(first) < FEW else workers) as pool:
         for outcome in pool.map(task, chain(first, recipes)):
             if outcome.value is None:
-                yield Prediction(outcome.task.files[0], outcome.task.first, None, error=outcome.error)
+                yield from _lost(outcome.task, outcome.error)
             else:
                 yield from _judge(outcome.value, opened, wanted)
+
+
+def _lost(chunk: Chunk, error: str | None) -> Iterator[Prediction]:
+    """Yield a row for every entry of a chunk that was given up."""
+    if chunk.kind == "files":
+        yield from (Prediction(file, 0, None, error=error) for file in chunk.files)
+    else:
+        frames = range(chunk.first, max(chunk.last, chunk.first + 1))
+        yield from (Prediction(chunk.files[0], frame, None, error=error) for frame in frames)
 
 
 def wanted_targets(model: Model, properties: Sequence[str] | None) -> list[int]:
@@ -168,36 +183,57 @@ def wanted_targets(model: Model, properties: Sequence[str] | None) -> list[int]:
 Featured: TypeAlias = tuple[Prediction, Arrays | None]
 
 
-def _featurise_chunk(chunk: Chunk, name: str, settings: dict[str, Any]) -> list[Featured]:
+def _featurise_chunk(chunk: Chunk, name: str, settings: dict[str, Any], properties: tuple[str, ...]) -> list[Featured]:
     """Read and featurise some crystals, in a worker."""
     architecture = make_architecture(name, settings)
-    return [_featurise(record, architecture) for record in chunk.read()]
+    return [_featurise(record, architecture, properties) for record in chunk.read()]
 
 
-def _featurise(record: Record, architecture: Architecture) -> Featured:
+def _featurise(record: Record, architecture: Architecture, properties: tuple[str, ...]) -> Featured:
     if record.atoms is None:
         return Prediction(record.file, record.frame, None, error=record.error), None
-    formula, name = reduced_formula(record.atoms.numbers), given_id(record.atoms.info)
+    atoms, name = record.atoms, given_id(record.atoms.info)
+    if (why := validate(atoms)) is not None:
+        return Prediction(record.file, record.frame, None, name, error=why), None
+    about = Prediction(record.file, record.frame, reduced_formula(atoms.numbers), name)
     try:
-        arrays = architecture.features(record.atoms)
-    except BadCrystal as err:
-        return Prediction(record.file, record.frame, formula, name, error=str(err)), None
-    stated = {
-        key: float(value)
-        for key, value in record.atoms.info.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and known(key) is not None
-    }
-    return Prediction(record.file, record.frame, formula, name, stated=stated), arrays
+        return replace(about, stated=_stated(atoms, properties)), architecture.features(atoms)
+    except LodewellError as err:
+        return replace(about, error=str(err)), None
+    except Exception as err:  # whatever a crystal does, it costs its own row only
+        logger.debug("%s, frame %d", record.file, record.frame, exc_info=True)
+        return replace(about, error=f"its features cannot be computed ({one_line(err)})"), None
+
+
+def _stated(atoms: Atoms, properties: tuple[str, ...]) -> dict[str, float]:
+    """Return the values that the file itself gives."""
+    found = {name: atoms.info.get(name) for name in properties}
+    numbers = (int, float, np.integer, np.floating)
+    return {name: float(v) for name, v in found.items() if isinstance(v, numbers) and np.isfinite(v)}
 
 
 def _judge(found: list[Featured], model: Model, wanted: list[int]) -> Iterator[Prediction]:
     """Let the networks say what they can about some crystals, in order."""
-    for begin in range(0, len(found), BATCH):
-        part = [_known_elements(item, model) for item in found[begin : begin + BATCH]]
+    for part in _batches(_known_elements(item, model) for item in found):
         arrays = [a for _, a in part if a is not None]
         answers = iter(_answers(arrays, model, wanted) if arrays else ())
         for prediction, features in part:
             yield prediction if features is None else replace(prediction, **next(answers))
+
+
+def _batches(found: Iterable[Featured]) -> Iterator[list[Featured]]:
+    """Cut crystals into batches that are small in number and in memory."""
+    part: list[Featured] = []
+    size = 0
+    for item in found:
+        own = sum(array.nbytes for array in item[1].values()) if item[1] is not None else 0
+        if part and (len(part) == BATCH or size + own > BATCH_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(item)
+        size += own
+    if part:
+        yield part
 
 
 def _known_elements(item: Featured, model: Model) -> Featured:
