@@ -203,7 +203,7 @@ def test_the_command(trained, tmp_path):
     assert "never trained on He" in text
     assert "density: 3 crystals state it; mean |difference|" in text
     lines = (tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "file,frame,formula,density,density_sigma,K_vrh,K_vrh_sigma,warnings,error"
+    assert lines[0] == "file,frame,id,formula,density,density_sigma,density_stated,K_vrh,K_vrh_sigma,warnings,error"
     assert len(lines) == 5
     rows = json.loads(command(tmp_path / "salts.extxyz", "--model", trained, "--property", "density", "--json"))
     assert [list(row["properties"]) for row in rows] == [["density"]] * 3 + [[]]

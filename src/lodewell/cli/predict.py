@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lodewell.cli.options import AsJson, CrystalPaths, WorkerCount
+from lodewell.cli.options import AsJson, CrystalPaths, FigureFile, WorkerCount
 
 if TYPE_CHECKING:
     from lodewell.predict.predict import Prediction
@@ -30,11 +30,13 @@ def command(
         typer.Option("--out", "-o", metavar="FILE.csv", help="Write every row to a CSV file.", show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="Rows of the table; 0 shows all.")] = 20,
+    figure: FigureFile = None,
     workers: WorkerCount = None,
 ) -> None:
     """Predict properties of crystals: formation energy, band gap, elastic moduli, or what a model was trained on.
 
-    Each comes with a standard deviation; crystals that are unlike the ones trained on are pointed out.
+    Each comes with a standard deviation; crystals that are unlike the ones trained on are pointed out. Where the files
+    state a property themselves, predictions are compared with it.
     """
     import json
 
@@ -42,8 +44,9 @@ def command(
     from lodewell.files import check_writable
     from lodewell.predict.predict import predict_stream
 
-    if out is not None:
-        check_writable(out)
+    for written in (out, figure):
+        if written is not None:
+            check_writable(written)
     rows: list[Prediction] = []
     with progress("predicting") as bar:
         for prediction in predict_stream(paths, model, properties, workers=workers):
@@ -51,10 +54,14 @@ def command(
             bar.advance()
     if out is not None:
         _write_csv(rows, out)
+    if figure is not None:
+        from lodewell.report.predictions import draw_predictions
+
+        figure = draw_predictions(rows, figure)
     if as_json:
         print(json.dumps([row.row() for row in rows], ensure_ascii=False, indent=1))
     else:
-        _show(rows, limit, out)
+        _show(rows, limit, [path for path in (out, figure) if path is not None])
 
 
 def _names(rows: list[Prediction]) -> list[str]:
@@ -67,19 +74,22 @@ def _write_csv(rows: list[Prediction], out: Path) -> None:
 
     from lodewell.files import atomic_path
 
-    names = _names(rows)
+    columns = ["file", "frame", "id", "formula"]
+    for name in _names(rows):
+        stated = any(name in row.stated for row in rows)
+        columns += [name, f"{name}_sigma"] + [f"{name}_stated"] * stated
     with atomic_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        both = [column for name in names for column in (name, f"{name}_sigma")]
-        writer.writerow(["file", "frame", "formula", *both, "warnings", "error"])
+        writer = csv.DictWriter(handle, [*columns, "warnings", "error"], restval="")
+        writer.writeheader()
         for row in rows:
-            numbers = [n for name in names for n in (row.values.get(name, ""), row.sigma.get(name, ""))]
-            writer.writerow(
-                [row.file, row.frame, row.formula or "", *numbers, "; ".join(row.warnings), row.error or ""]
-            )
+            cells: dict[str, Any] = {name: getattr(row, name) for name in ("file", "frame", "id", "formula", "error")}
+            for name, value in row.values.items():
+                cells |= {name: value, f"{name}_sigma": row.sigma[name]}
+                cells |= {f"{name}_stated": row.stated[name]} if name in row.stated else {}
+            writer.writerow(cells | {"warnings": "; ".join(row.warnings)})
 
 
-def _show(rows: list[Prediction], limit: int, out: Path | None) -> None:
+def _show(rows: list[Prediction], limit: int, written: list[Path]) -> None:
     from rich.table import Table
 
     from lodewell.cli.tables import console, places
@@ -110,8 +120,8 @@ def _show(rows: list[Prediction], limit: int, out: Path | None) -> None:
     for listed, what in ((unusual, "unusual"), (bad, "refused")):
         if len(listed) > _LISTED:
             screen.print(f"… and {len(listed) - _LISTED:,} more {what} ({len(listed):,} in all; --json tells each)")
-    if out is not None:
-        screen.print(f"written: {out}")
+    for path in written:
+        screen.print(f"written: {path}")
 
 
 def _with_error(value: float, sigma: float) -> str:
@@ -119,6 +129,7 @@ def _with_error(value: float, sigma: float) -> str:
     from math import floor, log10
 
     digits = max(0, 1 - floor(log10(sigma))) if sigma > 0.0 else 3
+    value = round(value, digits) + 0.0  # no -0.00
     return f"{value:.{digits}f} ± {sigma:.{digits}f}"
 
 
@@ -130,7 +141,7 @@ def _compare(rows: list[Prediction], names: list[str]) -> None:
 
     for name in names:
         pairs = [(row.values[name], row.stated[name]) for row in rows if name in row.stated]
-        errors = np.array([value - stated for value, stated in pairs if np.isfinite(stated)])
+        errors = np.array([value - stated for value, stated in pairs])
         if len(errors):
             console().print(
                 f"{name}: {len(errors):,} crystals state it; mean |difference| {np.abs(errors).mean():.4g}"

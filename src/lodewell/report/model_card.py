@@ -45,20 +45,28 @@ def heldout(model: Model, t: int) -> tuple[Any, Any, Any]:
 
 def _parity(axis: Any, model: Model, t: int) -> None:
     target = model.targets[t]
-    truth, value, sigma = heldout(model, t)
-    unit = f" ({target.unit})" if target.unit else ""
+    draw_parity(axis, target.name, target.unit, *heldout(model, t), target.log, "held out")
+
+
+def draw_parity(
+    axis: Any, name: str, unit: str, truth: Any, value: Any, sigma: Any, log: bool, what: str, alarm: Any = None
+) -> None:
+    """Draw predictions with error bars against reference values, (B,) each; those of `alarm` (B,) stand out."""
     low, high = float(min(truth.min(), value.min())), float(max(truth.max(), value.max()))
     axis.plot([low, high], [low, high], color=GREY, linewidth=0.8, zorder=1)
+    alarm = np.zeros(len(truth), bool) if alarm is None else alarm
     many = len(truth) > _MANY
-    axis.errorbar(
-        truth, value, yerr=sigma, fmt="o", markersize=1.8 if many else 2.8, color=BLUE, ecolor=BLUE, elinewidth=0.5,
-        alpha=0.3 if many else 0.45, linewidth=0, zorder=2,
-    )  # fmt: skip
-    if target.log and low > 0.0:
+    for chosen, colour in ((~alarm, BLUE), (alarm, VERMILION)):
+        axis.errorbar(
+            truth[chosen], value[chosen], yerr=sigma[chosen], fmt="o", markersize=1.8 if many else 2.8, color=colour,
+            ecolor=colour, elinewidth=0.5, alpha=0.3 if many else 0.45, linewidth=0, zorder=2,
+        )  # fmt: skip
+    if log and low > 0.0:
         axis.set(xscale="log", yscale="log")
-    axis.set(title=target.name.replace("_", " "), xlabel=f"reference{unit}", ylabel=f"predicted{unit}")
+    suffix = f" ({unit})" if unit else ""
+    axis.set(title=name.replace("_", " "), xlabel=f"reference{suffix}", ylabel=f"predicted{suffix}")
     axis.text(
-        0.04, 0.96, f"mean |error| {np.abs(value - truth).mean():.3g} {target.unit}\n{len(truth):,} crystals held out",
+        0.04, 0.96, f"mean |error| {np.abs(value - truth).mean():.3g} {unit}\n{len(truth):,} crystals {what}",
         transform=axis.transAxes, va="top", color=INK, fontsize=8,
     )  # fmt: skip
 
