@@ -41,7 +41,8 @@ def main() -> None:
         rows,
         f"{len(model.members)} networks '{model.architecture.name}' of {model.parameters:,} parameters (seeds "
         f"{', '.join(map(str, card['seeds']))}), {path.stat().st_size / 1e6:.1f} MB; {counts['train']:,} crystals "
-        f"trained on, {counts['val']:,} for the error bars, {counts['test']:,} held out; {len(card['elements'])} elements.",
+        f"trained on, {counts['val']:,} for the error bars, {counts['test']:,} held out; {len(card['elements'])} "
+        "elements.",
     )  # fmt: skip
     draw_model(model, FIGURE)
 

@@ -15,14 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import report
-from lodewell.report.style import BLUE, GREY, ORANGE, SKY, VERMILION, figure, save
+from lodewell.report.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, figure, save
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-ROWS = {"local": "local edges only", "published": "published", "exact": "published, exact sums", "ours": "ours"}
-COLOURS = {"local": SKY, "published": BLUE, "exact": ORANGE, "ours": VERMILION}
+ROWS = {"local": "local edges only", "published": "published", "exact": "published, exact sums",
+        "near": "ours without sums", "ours": "ours"}  # fmt: skip
+LONGER = "longer"  # ours for more epochs, from a folder of its own
+COLOURS = {"local": SKY, "published": BLUE, "exact": ORANGE, "near": GREEN, "ours": VERMILION, LONGER: VERMILION}
 TARGETS = {"mp2018_formation_energy_per_atom": ("formation energy", "meV/atom", 1e3),
            "mp2018_band_gap": ("band gap", "eV", 1.0)}  # fmt: skip
-PAIRS = (("ours", "published"), ("ours", "exact"), ("ours", "local"), ("exact", "published"), ("published", "local"))
+PAIRS = (
+    ("ours", "published"),
+    (LONGER, "published"),
+    ("ours", "exact"),
+    ("ours", "local"),
+    ("exact", "published"),
+    ("published", "local"),
+)
 ANCHORS = "On the same test crystals, trained on 60,000: ALIGNN 23.2 and gradient-boosted trees 47.5 meV/atom."
 RESAMPLES = 10_000
 Floats = NDArray[np.float64]
@@ -68,6 +77,11 @@ def read_rows(out: Path) -> dict[str, Row]:
     return rows
 
 
+def title(name: str, row: Row) -> str:
+    """Name a row for people, with its epochs."""
+    return f"{ROWS.get(name, ROWS['ours'])}, {row.runs[0]['epochs']} epochs"
+
+
 def paired_bootstrap(difference_k: Floats, seed: int = 0) -> tuple[float, float, float]:
     """Return the mean of paired differences and its interval of 95 %."""
     generator = np.random.default_rng(seed)
@@ -77,9 +91,11 @@ def paired_bootstrap(difference_k: Floats, seed: int = 0) -> tuple[float, float,
     return float(difference_k.mean()), float(low), float(high)
 
 
-def write_report(out: Path) -> None:
-    """Write tables and figures of the runs in a folder."""
+def write_report(out: Path, longer: Path | None = None) -> None:
+    """Write tables and figures of the runs in a folder; `longer` is one with longer runs of ours."""
     rows = read_rows(out)
+    if longer is not None:
+        rows[LONGER] = read_rows(longer)["ours"]
     runs = [run for row in rows.values() for run in row.runs]
     settings = {f"width {run['width']}, {run['epochs']} epochs, lr {run['lr']:g}" for run in runs}
     test = len(next(iter(rows.values())).runs[0]["crystals"])
@@ -97,7 +113,7 @@ def write_errors(rows: dict[str, Row], what: str) -> None:
         columns += [f"{name}, {unit}", "together"]
     cells = []
     for name, row in rows.items():
-        line: list[object] = [ROWS[name]]
+        line: list[object] = [title(name, row)]
         for target, (_, _, scale) in TARGETS.items():
             mae_s = scale * row.error_sk(target).mean(1)
             spread = f" ± {mae_s.std(ddof=1):.2g}" if len(mae_s) > 1 else ""
@@ -120,7 +136,7 @@ def write_differences(rows: dict[str, Row]) -> None:
     for a, b in PAIRS:
         if a not in rows or b not in rows:
             continue
-        line = [f"{ROWS[a]} − {ROWS[b]}"]
+        line = [f"{title(a, rows[a])} − {title(b, rows[b])}"]
         for target, (name, _, scale) in TARGETS.items():
             difference_k = scale * (rows[a].error_sk(target).mean(0) - rows[b].error_sk(target).mean(0))
             mean, low, high = paired_bootstrap(difference_k)
@@ -140,7 +156,7 @@ def write_differences(rows: dict[str, Row]) -> None:
 
 def draw_parity(rows: dict[str, Row], path: Path) -> None:
     """Draw predicted against reference of the published network and ours, each the mean of its seeds."""
-    shown = [name for name in ("published", "ours") if name in rows]
+    shown = [name for name in ("published", LONGER if LONGER in rows else "ours") if name in rows]
     with figure(4.2 * len(TARGETS), 4.0 * len(shown)) as drawn:
         panels = drawn.subplots(len(shown), len(TARGETS), squeeze=False)
         for line, name in zip(panels, shown, strict=True):
@@ -150,7 +166,9 @@ def draw_parity(rows: dict[str, Row], path: Path) -> None:
                 axes.plot(ends, ends, color=GREY, lw=0.8, zorder=1)
                 axes.scatter(x, y, s=6, color=COLOURS[name], alpha=0.5, linewidths=0, zorder=2)
                 axes.set(
-                    title=f"{ROWS[name].capitalize()}: {quantity}", xlabel="reference (eV)", ylabel="predicted (eV)"
+                    title=f"{title(name, rows[name]).capitalize()}: {quantity}",
+                    xlabel="reference (eV)",
+                    ylabel="predicted (eV)",
                 )
                 axes.text(
                     0.05, 0.95, f"MAE {scale * np.abs(y - x).mean():.3g} {unit}", transform=axes.transAxes, va="top"
@@ -168,7 +186,7 @@ def draw_cost(rows: dict[str, Row], path: Path) -> None:
                 mae_s, cost = scale * row.error_sk(target).mean(1), row.mean("cpu_seconds") / 60
                 spread = mae_s.std(ddof=1) if len(mae_s) > 1 else 0.0
                 axes.errorbar([cost], [mae_s.mean()], yerr=[spread], fmt="o", color=COLOURS[name], capsize=3, ms=6,
-                              label=ROWS[name])  # fmt: skip
+                              label=title(name, row))  # fmt: skip
                 together = scale * row.ensemble_k(target).mean()
                 axes.plot([cost], [together], marker="D", ms=5, mfc="white", color=COLOURS[name])
             axes.set(

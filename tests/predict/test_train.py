@@ -79,7 +79,8 @@ def test_it_learns(dataset, options, tmp_path):
     assert [len(member["epochs"]) for member in history] == [40, 40]
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert summary["errors"] == model.card["errors"]
-    assert (tmp_path / "training.png").stat().st_size > 10_000
+    for name in ("training.png", "heldout.png"):
+        assert (tmp_path / name).stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("name", ["invariant", "published"])
@@ -158,6 +159,8 @@ def test_members_can_be_trained_apart(dataset, options, tmp_path):
 def test_early_stopping(task, options):
     run = train_member(task, replace(options, epochs=50, patience=1, lr=1e-9, ema=0.0), 0, None, True, lambda _: None)
     assert len(run.history) < 50
+    (best,) = {min(line["val"]["density"] for line in run.history)}
+    assert task.errors(run.average, "val")["density"] == best
     patient = Run(task, replace(options, patience=2), 0)
     patient.history = [{"val": {"density": error}} for error in (3.0, 1.0, 2.0)]
     assert not patient.should_stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,8 @@ import typer
 from lodewell.cli.fields import takes
 from lodewell.cli.options import AsJson
 from lodewell.predict.options import TrainOptions
+
+_LISTED = 8  # refusals that are printed one by one
 
 
 @takes(TrainOptions)
@@ -67,15 +70,31 @@ def _show(model: Any, out: Path, as_json: bool) -> None:
     if as_json:
         print((out / "summary.json").read_text(encoding="utf-8"))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from lodewell.cli.tables import console
 
     card = model.card
     counts = card["crystals"]
-    table = Table(title=f"{counts['train']:,} crystals trained on, {counts['test']:,} held out → {out}")
+    table = Table(
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+        title=f"{counts['train']:,} crystals trained on, {counts['test']:,} held out → {out}",
+        title_justify="left",
+    )
     for title, side in (("property", "left"), ("unit", "left"), ("mean |error|, held out", "right")):
         table.add_column(title, justify=side)  # type: ignore[arg-type]
     for target in model.targets:
         error = card.get("errors", {}).get(target.name)
         table.add_row(target.name, target.unit, f"{error:.4g}" if error is not None else "–")
-    Console().print(table)
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    screen = console()
+    screen.print(table)
+    for warning in summary["warnings"]:
+        screen.print(f"[yellow]look:[/] {warning}")
+    for row in summary["refused"][:_LISTED]:
+        screen.print(f"[red]refused:[/] {row['file']}, frame {row['frame']}: {row['why']}")
+    if len(summary["refused"]) > _LISTED:
+        screen.print(f"… and {len(summary['refused']) - _LISTED:,} more refused (summary.json tells each)")
+    screen.print(f"written: {out}")

@@ -1,9 +1,9 @@
 """From the spread of an ensemble to an honest error bar, by the errors on crystals that were held out.
 
-sigma² = (a·spread)² + b² + (c·value)² for each target, of largest likelihood under Laplace's distribution, whose tails are
-like those of real errors; then scaled so that 68.3 % of the held-out errors are smaller. c is for properties that are
-never negative, such as band gaps, where zero is sure and much is not. Targets that are fitted as logarithms are treated
-as logarithms throughout.
+sigma² = (a·spread)² + b² + (c·value)² for each target, of largest likelihood under Laplace's distribution, whose tails
+are like those of real errors; then scaled so that 68.3 % of the held-out errors are smaller. c is for properties that
+are never negative, such as band gaps, where zero is sure and much is not. Targets that are fitted as logarithms are
+treated as logarithms throughout.
 """
 
 from __future__ import annotations

@@ -125,6 +125,7 @@ def _judge(model: Model, task: Task, options: TrainOptions) -> None:
 
 def _write(model: Model, dataset: Dataset, runs: list[Run], out: Path, options: TrainOptions) -> None:
     """Write model, history, summary and figures."""
+    from lodewell.report.model_card import draw_model
     from lodewell.report.training import draw_training
 
     history = [{"seed": run.seed, "epochs": run.history} for run in runs]
@@ -139,6 +140,8 @@ def _write(model: Model, dataset: Dataset, runs: list[Run], out: Path, options: 
     if options.member is None:
         model.save(out / f"model{SUFFIX}")
     draw_training(out, history, model)
+    if "heldout_truth" in model.arrays:
+        draw_model(model, out / "heldout.png")
 
 
 def suggest_rate(options: TrainOptions, out: Path) -> float:

@@ -33,7 +33,7 @@ class TrainOptions:
         weight_decay: Weight decay of AdamW.
         clip: Largest norm of the gradient.
         ema: Memory of the moving average of the weights, which is what is validated and kept.
-        patience: Stop after so many epochs without a better validation; 0 never stops.
+        patience: Stop after so many epochs without a better validation, and keep the best epoch; 0 never stops.
         weights: Weight of a property in the loss; 1 where nothing is said.
         device: `auto` takes a GPU where there is one.
         threads: Threads of torch on a CPU.

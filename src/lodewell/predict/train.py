@@ -159,6 +159,7 @@ class Run:
         self.weight_t = torch.tensor(weights, dtype=torch.float32, device=task.device)
         self.history: list[dict[str, Any]] = []
         self.steps = 0
+        self.best: dict[str, Tensor] = {}
         self._watched: list[tuple[Tensor, NDArray[np.int64]]] = []
 
     @property
@@ -229,7 +230,13 @@ class Run:
             "crystals_per_second": round(len(losses) * min(self.options.batch_size, len(self.train)) / trained, 1),
         }
         self.history.append(line)
+        if self.options.patience and self.best_epoch() == number:
+            self.best = copy.deepcopy(self.average.state_dict())
         return line
+
+    def best_epoch(self) -> int:
+        """Return the epoch with the best validation, from 0."""
+        return int(np.argmin([self.score(line) for line in self.history]))
 
     def score(self, line: dict[str, Any]) -> float:
         """Return one number to judge an epoch by: errors in standard deviations, weighted."""
@@ -239,8 +246,13 @@ class Run:
 
     def should_stop(self) -> bool:
         """Say whether `patience` is over."""
-        scores = [self.score(line) for line in self.history]
-        return bool(scores) and 0 < self.options.patience <= len(scores) - 1 - int(np.argmin(scores))
+        patience = self.options.patience
+        return bool(self.history) and 0 < patience <= len(self.history) - 1 - self.best_epoch()
+
+    def finish(self) -> None:
+        """With `patience`, take the weights of the best epoch."""
+        if self.best:
+            self.average.load_state_dict(self.best)
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds."""
@@ -249,6 +261,7 @@ class Run:
             "signature": signature(self.task, self.options, self.seed),
             "module": self.module.state_dict(),
             "average": self.average.state_dict(),
+            "best": self.best,
             "optimiser": self.optimiser.state_dict(),
             "history": json.dumps(self.history),
             "steps": self.steps,
@@ -272,6 +285,7 @@ class Run:
             raise BadFile(f"{path}: the checkpoint is of a training with other options or other data; {cure}")
         self.module.load_state_dict(state["module"])
         self.average.load_state_dict(state["average"])
+        self.best = state.get("best", {})
         self.optimiser.load_state_dict(state["optimiser"])
         self.history, self.steps = json.loads(state["history"]), state["steps"]
 
@@ -340,4 +354,5 @@ def train_member(
         if checkpoint is not None:
             run.save(checkpoint)
         report({"member": member, **line})
+    run.finish()
     return run
