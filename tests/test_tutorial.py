@@ -1,6 +1,10 @@
-"""The tutorials of fits: their data, what they find, and the LAMMPS script of one, run by LAMMPS."""
+"""The tutorials: their data, what they find, the LAMMPS script of one run by LAMMPS, another page block by block."""
 
+import os
+import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +14,9 @@ from ase.build import bulk
 import lodewell
 from tests.interop.test_lammps import lammps_module
 
-FRAMES = Path(__file__).parents[1] / "examples" / "silicon-frames"
+ROOT = Path(__file__).parents[1]
+FRAMES = ROOT / "examples" / "silicon-frames"
+BLOCK = re.compile(r'^```(bash|python) exec="on"[^\n]*\n(.*?)^```', re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +76,25 @@ def test_a_gap_tells_what_it_has_never_seen(gap):
     crystals = bulk("Si", "diamond", a=5.46, cubic=True), bulk("Si", "sc", a=2.53), bulk("Si", "bcc", a=3.09)
     diamond, simple, bcc = (sure.grade_n.max() for sure in gap.uncertainty(crystals))
     assert diamond < 0.5 < 1.0 < min(simple, bcc)
+
+
+def test_the_page_on_predicting_says_what_is_so(tmp_path):
+    pytest.importorskip("torch")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = os.environ | {"PATH": path}
+    said = []
+    for language, code in BLOCK.findall((ROOT / "docs" / "tutorials" / "predict.md").read_text(encoding="utf-8")):
+        command = ["bash", "-ec", code] if language == "bash" else [sys.executable, "-c", code]
+        done = subprocess.run(command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout)
+    _, trained, _, _, _, predicted, rewritten = said
+    errors = [float(value) for value in re.findall(r"validation: shortest_distance ([\d.]+)", trained)]
+    assert len(errors) == 6
+    assert errors[-1] < 0.6 * errors[0]
+    rows = {line.split()[0]: line for line in predicted.splitlines()}
+    assert abs(float(rows["salt.cif"].split()[2]) - 2.82) < 0.1
+    assert "unusual" in rows["fluorite.cif"]
+    assert "refused: caesium.cif: the model was never trained on Cs" in predicted
+    one, other = rewritten.splitlines()
+    assert one == other
