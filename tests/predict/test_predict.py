@@ -1,12 +1,13 @@
 """Predictions: one row a crystal, error bars that hold, and a word on what is unusual."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, molecule
 from ase.io import write
 from typer.testing import CliRunner
 
@@ -19,9 +20,10 @@ from lodewell.predict.architecture import make_architecture  # noqa: E402
 from lodewell.predict.calibrate import combine, coverage, fit_calibration  # noqa: E402
 from lodewell.predict.dataset import read_dataset  # noqa: E402
 from lodewell.predict.fit import fit  # noqa: E402
-from lodewell.predict.model import Model, load_model  # noqa: E402
+from lodewell.predict.model import Described, Model, load_model  # noqa: E402
 from lodewell.predict.novelty import fit_novelty, strangeness  # noqa: E402
 from lodewell.predict.options import TrainOptions  # noqa: E402
+from lodewell.predict.predict import Prediction  # noqa: E402
 from lodewell.predict.targets import Target  # noqa: E402
 from tests.predict.crystals import salts  # noqa: E402
 
@@ -93,7 +95,7 @@ def test_an_unusual_crystal_is_pointed_out(model):
     squeezed.set_cell(squeezed.cell.array * 0.6, scale_atoms=True)
     first, second = lodewell.predict([usual, squeezed], model)
     assert not first.warnings
-    assert "unlike the crystals trained on" in second.warnings[0]
+    assert any("distances between atoms are unlike" in said for said in second.warnings)
 
 
 def test_a_rare_element_is_named(model):
@@ -113,6 +115,49 @@ def test_properties_can_be_chosen(model):
     assert set(row.values) == {"K_vrh"}
     with pytest.raises(BadOption, match="does not predict 'k_vrh' \\(did you mean 'K_vrh'"):
         lodewell.predict(salts(each=1)[0], model, ["k_vrh"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "word"),
+    [
+        (lambda atoms: atoms.positions.__setitem__((0, 0), np.nan), "not a finite number"),
+        (lambda atoms: atoms.cell.__setitem__(2, 0.0), "no c vector"),
+        (lambda atoms: atoms.numbers.__setitem__(0, 130), "no known element"),
+        (lambda atoms: atoms.info.update(occupancy={"0": {"Li": 0.5, "Na": 0.5}}), "partially occupied"),
+    ],
+)
+def test_a_crystal_that_is_none_costs_its_row(model, spoil, word):
+    good, bad = salts(each=1)[:2]
+    spoil(bad)
+    first, second, third = lodewell.predict([good, bad, good], model)
+    assert first.values == third.values
+    assert word in second.error
+
+
+def test_what_goes_wrong_unforeseen_costs_its_row(model):
+    class Brittle(type(model.architecture)):
+        def features(self, atoms):
+            if atoms.info["id"] == "salt-1":
+                raise RuntimeError("out of luck")
+            return super().features(atoms)
+
+    brittle = Model(Brittle(**model.architecture.settings), model.targets, model.members, model.card, model.arrays)
+    rows = lodewell.predict(salts(each=1)[:3], brittle)
+    assert [row.error is None for row in rows] == [True, False, True]
+    assert rows[1].error == "its features cannot be computed (RuntimeError: out of luck)"
+
+
+def test_batches_are_small_in_memory(model):
+    from lodewell.predict.predict import BATCH, BATCH_BYTES, _batches
+
+    size = BATCH_BYTES // 3
+    large = [(Prediction("", k, None), {"density": np.zeros(size, np.uint8)}) for k in range(7)]
+    small = [(Prediction("", k, None), {"density": np.zeros(8, np.uint8)}) for k in range(300)]
+    refused = [(Prediction("", 0, None, error="no"), None)]
+    assert [len(part) for part in _batches(large)] == [3, 3, 1]
+    parts = list(_batches(small[:40] + refused + small[40:]))
+    assert max(map(len, parts)) == BATCH
+    assert [row for part in parts for row in part] == small[:40] + refused + small[40:]
 
 
 def test_files_and_workers_give_the_same(trained, model, tmp_path):
@@ -181,12 +226,27 @@ def test_one_member_has_error_bars_too():
 
 def test_what_is_far_from_all_that_was_seen_is_strange():
     rng = np.random.default_rng(0)
-    mix = rng.normal(size=(6, 40))
+    mix, cloud = rng.normal(size=(6, 40)), rng.uniform(0.5, 2.0, size=(119, 8))
+
+    def seen(count: int, shift: float = 0.0, denser: float = 1.0) -> Described:
+        composition = rng.dirichlet(np.full(119, 0.02), count)
+        density = composition @ cloud * rng.normal(1.0, 0.02, (count, 8)) * denser
+        return Described(shift + rng.normal(size=(count, 6)) @ mix, density, composition)
+
     model = Model(make_architecture("invariant", SMALL), [], [])
-    fit_novelty(model, rng.normal(size=(3000, 6)) @ mix, rng.normal(size=(1000, 6)) @ mix)
-    fresh = strangeness(model, rng.normal(size=(2000, 6)) @ mix)
-    assert np.mean(fresh > 1.0) == pytest.approx(0.01, abs=0.01)
-    assert (strangeness(model, 20.0 + rng.normal(size=(10, 6)) @ mix) > 1.0).all()
+    fit_novelty(model, seen(3000), seen(1000))
+    assert np.mean(strangeness(model, seen(2000)).max(axis=1) > 1.0) == pytest.approx(0.01, abs=0.012)
+    assert (strangeness(model, seen(10, shift=20.0)) > 1.0).any(axis=1).all()
+    assert ((strangeness(model, seen(10, denser=0.6)) > 1.0) == [False, True]).all()
+
+
+def test_crystals_that_are_blown_up_or_squeezed_and_molecules_in_a_box_are_unusual():
+    halite, blown, squeezed = (bulk("NaCl", "rocksalt", a=edge) for edge in (5.64, 8.4, 4.6))
+    water = molecule("H2O", cell=[12, 12, 12], pbc=True)
+    usual, *others = lodewell.predict([halite, blown, squeezed, water])
+    assert not usual.warnings
+    for row in others:
+        assert any("distances between atoms are unlike" in said for said in row.warnings)
 
 
 def command(*words: object) -> str:
@@ -209,6 +269,31 @@ def test_the_command(trained, tmp_path):
     assert [list(row["properties"]) for row in rows] == [["density"]] * 3 + [[]]
     assert rows[0]["properties"]["density"]["unit"] == "g/cm^3"
     assert rows[0]["id"] == "salt-0"
+    assert rows[0]["properties"]["density"]["stated"] == pytest.approx(crystals[0].info["density"], rel=1e-6)
+
+
+def test_figures_of_predictions(trained, tmp_path):
+    crystals = salts(each=1)[:4]
+    write(tmp_path / "salts.extxyz", crystals)
+    text = command(tmp_path / "salts.extxyz", "--model", trained, "--figure", tmp_path / "rows.svg")
+    assert "rows.svg" in text
+    drawn = (tmp_path / "rows.svg").read_text(encoding="utf-8")
+    assert "4 crystals state it" in drawn
+    assert "crystal, by value" in drawn
+    result = CliRunner().invoke(
+        app, ["predict", str(tmp_path / "salts.extxyz"), "-m", str(trained), "--figure", "a.tif"]
+    )
+    assert "figures are written as .png" in str(result.exception) + result.output
+
+
+def test_a_property_of_ones_own_is_compared_too(trained, tmp_path):
+    one = load_model(trained)
+    own = [replace(target, name="my_density") if target.name == "density" else target for target in one.targets]
+    card = one.card | {"calibration": one.card["calibration"] | {"my_density": one.card["calibration"]["density"]}}
+    atoms = salts(each=1)[0]
+    atoms.info["my_density"] = 2.5
+    (row,) = lodewell.predict(atoms, Model(one.architecture, own, one.members, card, one.arrays))
+    assert row.stated == {"my_density": 2.5}
 
 
 def test_the_shipped_model_reads_the_examples():

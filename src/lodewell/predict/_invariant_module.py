@@ -112,12 +112,6 @@ class InvariantModule(nn.Module):
         heard = weight * torch.exp(5.0 * torch.tanh(self.attention(state) / 5.0))
         return torch.cat([mean, sum_rows(state * heard, crystal, count) / sum_rows(heard, crystal, count)], dim=1)
 
-    def describe(self, batch: Batch) -> Tensor:
-        """Return the embedding and the mean radial density, which the layers' norms hide; (B, 2 width + radial)."""
-        around = sum_rows(batch["density"], batch["center"], len(batch["number"])) * batch["weight"][:, None]
-        density = sum_rows(around, batch["crystal_of_orbit"], len(batch["crystal_of_crystal"]))
-        return torch.cat([self.embed(batch), density], dim=1)
-
     def forward(self, batch: Batch) -> Tensor:
         """Return the normalised targets; (B, targets)."""
         out: Tensor = self.head(self.embed(batch))

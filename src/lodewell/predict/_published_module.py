@@ -110,7 +110,7 @@ class PublishedModule(nn.Module):
         self.layers = nn.ModuleList(Convolution(width) for _ in range(layers))
         self.head = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, targets))
 
-    def describe(self, batch: Batch) -> Tensor:
+    def embed(self, batch: Batch) -> Tensor:
         """Return the mean state of each crystal's atoms; (B, width)."""
         state = self.element(batch["number"].long())
         of = batch["multiplicity"]
@@ -127,5 +127,5 @@ class PublishedModule(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the normalised targets; (B, targets)."""
-        out: Tensor = self.head(self.describe(batch))
+        out: Tensor = self.head(self.embed(batch))
         return out

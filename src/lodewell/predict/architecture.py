@@ -88,10 +88,14 @@ class Architecture(ABC):
         """
 
     @abstractmethod
+    def surroundings(self, arrays: Arrays) -> NDArray[np.floating[Any]]:
+        """Return how many atoms stand how far from an atom, on the crystal's average; (S,), none below 0."""
+
+    @abstractmethod
     def module(self, targets: int) -> torch.nn.Module:
         """Return the network, freshly initialised from torch's generator.
 
-        Its `forward(batch)` gives (B, targets); `describe(batch)` (B, D), by which unusual crystals are told.
+        Its `forward(batch)` gives (B, targets); `embed(batch)` the (B, D) that its last layers read.
         `batch` holds the fields as tensors and, for each axis, `crystal_of_<axis>`, the crystal of each row.
         """
 

@@ -21,7 +21,7 @@ from lodewell.predict.architecture import Architecture, make_architecture
 from lodewell.predict.cache import cache_folder
 from lodewell.predict.calibrate import combine, fit_calibration
 from lodewell.predict.dataset import Dataset, read_dataset
-from lodewell.predict.model import SUFFIX, Model
+from lodewell.predict.model import SUFFIX, Described, Model
 from lodewell.predict.novelty import fit_novelty
 from lodewell.predict.options import TrainOptions
 from lodewell.predict.train import Report, Run, Task, find_rate, keep_memory, mean_errors, pick_device, train_member
@@ -104,15 +104,15 @@ def _judge(model: Model, task: Task, options: TrainOptions) -> None:
         numbers.update({chemical_symbols[z] for z in dataset.crystals([b])[0]["number"]})
     model.card["crystals"] = {name: len(found) for name, found in part.items()}
     model.card["elements"] = dict(sorted(numbers.items()))
-    values, embedding = {}, {}
+    values, seen = {}, {}
     for name in ("val", "test"):
         values[name] = np.stack([task.predict(member, part[name]) for member in model.members])
     some = np.random.default_rng(options.seed).permutation(part["train"])[:4000]
     for name, chosen in (("train", some), ("val", part["val"])):
         batches = [model.evaluate(dataset.crystals(chosen[k : k + 256]))[1] for k in range(0, len(chosen), 256)]
-        embedding[name] = np.concatenate(batches)
+        seen[name] = Described.joined(batches)
     fit_calibration(model, values["val"], dataset.values_bt[part["val"]])
-    fit_novelty(model, embedding["train"], embedding["val"])
+    fit_novelty(model, seen["train"], seen["val"])
     if len(part["test"]):
         truth = dataset.values_bt[part["test"]]
         mean, sigma = combine(model, values["test"])

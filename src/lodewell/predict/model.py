@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,27 @@ def need_torch() -> None:
         raise LodewellError("property prediction needs torch and safetensors: pip install 'lodewell[predict]'")
 
 
+@dataclass(frozen=True)
+class Described:
+    """What is seen of crystals, to tell unusual ones.
+
+    | field | shape | meaning |
+    |---|---|---|
+    | `state_bd` | (B, D) | what the last layers of the first network read |
+    | `density_bs` | (B, S) | how many atoms stand how far from an atom, on average |
+    | `composition_bz` | (B, 119) | share of each element |
+    """
+
+    state_bd: Floats
+    density_bs: Floats
+    composition_bz: Floats
+
+    @classmethod
+    def joined(cls, parts: Sequence[Described]) -> Described:
+        """Put crystals one after the other."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+
 @dataclass
 class Model:
     """Networks that were trained alike from different seeds, and what is known about them.
@@ -41,7 +63,7 @@ class Model:
     | `members` | the networks |
     | `targets` | what they predict, in the order of their outputs |
     | `card` | plain words and numbers: data, licence, seeds, errors, calibration ... |
-    | `arrays` | what the card needs in numbers, by name (held-out predictions, embeddings of crystals trained on) |
+    | `arrays` | what the card needs in numbers, by name (held-out predictions, places of crystals trained on) |
     """
 
     architecture: Architecture
@@ -55,8 +77,8 @@ class Model:
         """Numbers that one member learnt."""
         return sum(p.numel() for p in self.members[0].parameters())
 
-    def evaluate(self, crystals: list[Arrays], device: str = "cpu") -> tuple[Floats, Floats]:
-        """Return each member's values (M, B, T), in the targets' units, and the first member's description (B, D)."""
+    def evaluate(self, crystals: list[Arrays], device: str = "cpu") -> tuple[Floats, Described]:
+        """Return each member's values (M, B, T), in the targets' units, and what is seen of the crystals."""
         import torch
 
         arrays = collate(self.architecture.fields, crystals)
@@ -64,11 +86,13 @@ class Model:
         fractions = composition(arrays["number"], arrays["weight"], arrays["crystal_of_orbit"], len(crystals))
         with torch.inference_mode():
             raw_mbt = np.stack([member.eval()(batch).cpu().numpy() for member in self.members])
-            embedding: torch.Tensor = self.members[0].describe(batch)  # type: ignore[operator]
+            state: torch.Tensor = self.members[0].embed(batch)  # type: ignore[operator]
         values = [
             [target.restore(raw_bt[:, t], fractions) for t, target in enumerate(self.targets)] for raw_bt in raw_mbt
         ]
-        return np.array(values).transpose(0, 2, 1), embedding.cpu().numpy().astype(np.float64)
+        density_bs = np.array([self.architecture.surroundings(one) for one in crystals], dtype=np.float64)
+        seen = Described(state.cpu().numpy().astype(np.float64), density_bs, fractions)
+        return np.array(values).transpose(0, 2, 1), seen
 
     def save(self, path: str | Path) -> None:
         """Write the model; an interrupted writing leaves what was there.

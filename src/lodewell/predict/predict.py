@@ -257,13 +257,13 @@ def _answers(arrays: list[Arrays], model: Model, wanted: list[int]) -> Iterator[
     from lodewell.predict.calibrate import combine
     from lodewell.predict.novelty import strangeness, warnings
 
-    values_mbt, embedding_bd = model.evaluate(arrays)
+    values_mbt, seen = model.evaluate(arrays)
     value_bt, sigma_bt = combine(model, values_mbt)
     targets = [(t, model.targets[t]) for t in wanted]
-    for b, strange in enumerate(strangeness(model, embedding_bd)):
+    for b, strange in enumerate(strangeness(model, seen)):
         yield {
             "values": {target.name: float(value_bt[b, t]) for t, target in targets},
             "sigma": {target.name: float(sigma_bt[b, t]) for t, target in targets},
             "units": {target.name: target.unit for _, target in targets},
-            "warnings": tuple(warnings(model, _symbols(arrays[b]["number"]), float(strange))),
+            "warnings": tuple(warnings(model, _symbols(arrays[b]["number"]), strange)),
         }

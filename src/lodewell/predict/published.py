@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 RADIUS = 4.0  # Å
 NEAREST = 16
+_SHELLS = 0.25 * np.arange(1, 33)  # Å
 MIX = (-0.801, -0.074, 0.145)  # of Σ 1/r, Σ 1/r^6 and Σ exp(-3 r)
 DECAY = 3.0  # 1/Å
 SUMS = ("published", "exact", "none")
@@ -110,6 +111,13 @@ class Published(Architecture):
             **dict(zip(("center", "other", "distance", "count"), near, strict=True)),
             **dict(zip(("receiver", "sender", "sum", "often"), complete, strict=True)),
         }
+
+    def surroundings(self, arrays: Arrays) -> NDArray[np.floating[Any]]:
+        """Return Gaussians of the distances to near atoms, on average; (32,)."""
+        distance_e = arrays["distance"][:, None]
+        weight_e = arrays["weight"][arrays["center"]] * arrays["count"]
+        mean: NDArray[np.float64] = weight_e @ np.exp(-0.5 * ((distance_e - _SHELLS) / _SHELLS[0]) ** 2)
+        return mean
 
     def module(self, targets: int) -> torch.nn.Module:
         """Return the network."""
