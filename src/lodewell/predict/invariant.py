@@ -35,7 +35,7 @@ class Invariant(Architecture):
     | `center`, `other` | (E,) | pairs of orbits with atoms in reach of each other |
     | `density` | (E, 40) | Σ_j R_n(r) over the images of `other` around one atom of `center` |
     | `receiver`, `sender` | (P,) | all pairs of orbits |
-    | `sums` | (P, 4) | Σ_j S(i, j) over the atoms of `sender`, for 1/r, 1/r^4, 1/r^6 (r in 2.5 Å) and exp(-r) (r in Å) |
+    | `sums` | (P, 4) | Σ_j S(i, j) over the atoms of `sender`, of 1/r, 1/r^4, 1/r^6 (r in 2.5 Å), exp(-r) (Å) |
     """
 
     name: ClassVar[str] = "invariant"
