@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
-from numpy.typing import NDArray
 
 from lodewell.potentials.lattice_sums import lattice_sum
 from lodewell.predict import _geometry
@@ -36,7 +35,7 @@ class Invariant(Architecture):
     | `center`, `other` | (E,) | pairs of orbits with atoms in reach of each other |
     | `density` | (E, 40) | Σ_j R_n(r) over the images of `other` around one atom of `center` |
     | `receiver`, `sender` | (P,) | all pairs of orbits |
-    | `sums` | (P, 4) | Σ_j S(i, j) over the atoms of `sender`, for 1/r, 1/r^4, 1/r^6 (r in 2.5 Å), exp(-r) (r in Å) |
+    | `sums` | (P, 4) | Σ_j S(i, j) over the atoms of `sender`, of 1/r, 1/r^4, 1/r^6 (r in 2.5 Å), exp(-r) (Å) |
     """
 
     name: ClassVar[str] = "invariant"
@@ -94,11 +93,6 @@ class Invariant(Architecture):
             "sums": orbit_sums(atoms, found),
         }
 
-    def surroundings(self, arrays: Arrays) -> NDArray[np.floating[Any]]:
-        """Return the mean radial density around an atom; (40,)."""
-        mean: NDArray[np.float32] = arrays["weight"][arrays["center"]] @ arrays["density"]
-        return mean
-
     def module(self, targets: int) -> torch.nn.Module:
         """Return the network."""
         from lodewell.predict._invariant_module import InvariantModule
@@ -106,7 +100,7 @@ class Invariant(Architecture):
         return InvariantModule(targets, sums=len(SUMS), radial=FINE + BONDS, **self.settings)
 
 
-def orbit_sums(atoms: Atoms, found: Orbits) -> NDArray[np.float32]:
+def orbit_sums(atoms: Atoms, found: Orbits) -> np.typing.NDArray[np.float32]:
     """Return Σ_{j in J} S(i, j) for one atom i of each orbit and each orbit J; (O², sums), in units of `UNIT`."""
     count = len(found.number_o)
     member_no = np.zeros((len(atoms), count))
