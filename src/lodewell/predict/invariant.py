@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
+from numpy.typing import NDArray
 
 from lodewell.potentials.lattice_sums import lattice_sum
 from lodewell.predict import _geometry
@@ -93,6 +94,11 @@ class Invariant(Architecture):
             "sums": orbit_sums(atoms, found),
         }
 
+    def surroundings(self, arrays: Arrays) -> NDArray[np.floating[Any]]:
+        """Return the mean radial density around an atom; (40,)."""
+        mean: NDArray[np.float32] = arrays["weight"][arrays["center"]] @ arrays["density"]
+        return mean
+
     def module(self, targets: int) -> torch.nn.Module:
         """Return the network."""
         from lodewell.predict._invariant_module import InvariantModule
@@ -100,7 +106,7 @@ class Invariant(Architecture):
         return InvariantModule(targets, sums=len(SUMS), radial=FINE + BONDS, **self.settings)
 
 
-def orbit_sums(atoms: Atoms, found: Orbits) -> np.typing.NDArray[np.float32]:
+def orbit_sums(atoms: Atoms, found: Orbits) -> NDArray[np.float32]:
     """Return Σ_{j in J} S(i, j) for one atom i of each orbit and each orbit J; (O², sums), in units of `UNIT`."""
     count = len(found.number_o)
     member_no = np.zeros((len(atoms), count))
