@@ -98,6 +98,15 @@ def test_an_unusual_crystal_is_pointed_out(model):
     assert any("distances between atoms are unlike" in said for said in second.warnings)
 
 
+def test_a_slab_in_vacuum_is_said_to_be_one():
+    slab = salts(each=1)[0] * (1, 1, 4)
+    slab.center(vacuum=8.0, axis=2)
+    water = molecule("H2O", cell=[12, 12, 12], pbc=True)
+    first, second = lodewell.predict([slab, water])
+    assert first.warnings[0].startswith("a slab in vacuum")
+    assert second.warnings[0].startswith("a molecule in vacuum")
+
+
 def test_a_rare_element_is_named(model):
     model = Model(
         model.architecture,

@@ -16,6 +16,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from lodewell.crystals.chemistry import reduced_formula
+from lodewell.crystals.dimensions import dimensions
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadFile, BadOption, LodewellError, did_you_mean
@@ -197,12 +198,20 @@ def _featurise(record: Record, architecture: Architecture, properties: tuple[str
         return Prediction(record.file, record.frame, None, name, error=why), None
     about = Prediction(record.file, record.frame, reduced_formula(atoms.numbers), name)
     try:
-        return replace(about, stated=_stated(atoms, properties)), architecture.features(atoms)
+        arrays = architecture.features(atoms)
+        return replace(about, stated=_stated(atoms, properties), warnings=_vacuum(atoms)), arrays
     except LodewellError as err:
         return replace(about, error=str(err)), None
     except Exception as err:  # whatever a crystal does, it costs its own row only
         logger.debug("%s, frame %d", record.file, record.frame, exc_info=True)
         return replace(about, error=f"its features cannot be computed ({one_line(err)})"), None
+
+
+def _vacuum(atoms: Atoms) -> tuple[str, ...]:
+    """Return a sentence on what stands in vacuum though its cell is periodic; CIF and POSCAR know no other cells."""
+    along = dimensions(atoms)
+    what = ("a molecule", "a chain", "a slab", "")[along]
+    return (f"{what} in vacuum (gaps of over 6 Å): outside, unless the model was trained on such",) if what else ()
 
 
 def _stated(atoms: Atoms, properties: tuple[str, ...]) -> dict[str, float]:
@@ -218,7 +227,11 @@ def _judge(found: list[Featured], model: Model, wanted: list[int]) -> Iterator[P
         arrays = [a for _, a in part if a is not None]
         answers = iter(_answers(arrays, model, wanted) if arrays else ())
         for prediction, features in part:
-            yield prediction if features is None else replace(prediction, **next(answers))
+            if features is None:
+                yield prediction
+                continue
+            answer = next(answers)
+            yield replace(prediction, **answer | {"warnings": prediction.warnings + answer["warnings"]})
 
 
 def _batches(found: Iterable[Featured]) -> Iterator[list[Featured]]:
