@@ -55,7 +55,7 @@ def main() -> None:
         "Warnings for crystals that the shipped model never saw",
         ["crystals", "how many", *REASONS, "any"],
         rows,
-        f"Crystals of up to {LARGEST} atoms that took no part in the training. Those refused, with atoms within 0.3 Å, do "
+        f"Crystals of up to {LARGEST} atoms that took no part in the training; those refused (atoms within 0.3 Å) do "
         "not count.",
     )
 
