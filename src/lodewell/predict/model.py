@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,7 @@ class Model:
         arrays = collate(self.architecture.fields, crystals)
         batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         fractions = composition(arrays["number"], arrays["weight"], arrays["crystal_of_orbit"], len(crystals))
-        with torch.inference_mode():
+        with torch.inference_mode(), _threads(1):  # more wait for each other longer than these batches last
             raw_mbt = np.stack([member.eval()(batch).cpu().numpy() for member in self.members])
             state: torch.Tensor = self.members[0].embed(batch)  # type: ignore[operator]
         values = [
@@ -117,6 +118,19 @@ class Model:
         }
         with atomic_path(path) as temporary:
             temporary.write_bytes(save(tensors, metadata={_KEY: json.dumps(about, ensure_ascii=False)}))
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads for a while."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def load_model(path: str | Path) -> Model:
