@@ -25,6 +25,7 @@ from lodewell.predict.novelty import fit_novelty, strangeness  # noqa: E402
 from lodewell.predict.options import TrainOptions  # noqa: E402
 from lodewell.predict.predict import Prediction  # noqa: E402
 from lodewell.predict.targets import Target  # noqa: E402
+from lodewell.report.model_card import heldout  # noqa: E402
 from tests.predict.crystals import salts  # noqa: E402
 
 SMALL = {"width": 16, "channels": 16, "layers": 2, "charges": 2}
@@ -43,7 +44,9 @@ def trained(tmp_path_factory) -> Path:
     dataset = read_dataset(
         folder / "salts.extxyz", names, architecture, validation=0.2, test=0.2, cache=folder / "cache", workers=1
     )
-    options = TrainOptions(properties=names, members=2, epochs=15, batch_size=16, lr=5e-3, ema=0.9)
+    options = TrainOptions(
+        properties=names, members=2, epochs=15, batch_size=16, lr=5e-3, ema=0.9, about="Made-up salts, CC0."
+    )
     fit(dataset, architecture, options, folder)
     return folder / "model.safetensors"
 
@@ -303,6 +306,26 @@ def test_a_property_of_ones_own_is_compared_too(trained, tmp_path):
     atoms.info["my_density"] = 2.5
     (row,) = lodewell.predict(atoms, Model(one.architecture, own, one.members, card, one.arrays))
     assert row.stated == {"my_density": 2.5}
+
+
+def test_the_card_says_what_the_model_is_worth(trained, model):
+    text = (trained.parent / "card.md").read_text(encoding="utf-8")
+    assert text.startswith("# density, K_vrh\n\nMade-up salts, CC0.")
+    assert "2 of 'invariant'" in text
+    assert "Na (" in text
+    truth, value, _ = heldout(model, 0)
+    cells = next(line for line in text.splitlines() if line.startswith("| density")).split(" | ")
+    assert cells[1] == "g/cm^3"
+    assert int(cells[2]) == len(truth) == model.card["crystals"]["test"]
+    assert float(cells[3]) == pytest.approx(np.abs(value - truth).mean(), rel=0.01)
+    assert float(cells[3]) == pytest.approx(model.card["errors"]["density"], rel=0.01)
+    assert str(trained.parent) not in json.dumps(model.card)
+
+
+def test_torch_keeps_its_threads(model):
+    before = torch.get_num_threads()
+    lodewell.predict(salts(each=1)[:2], model)
+    assert torch.get_num_threads() == before
 
 
 def test_the_shipped_model_reads_the_examples():
