@@ -194,6 +194,9 @@ def test_bad_models_are_refused(trained, tmp_path):
     for old, new, word in (
         (b'\\"format\\": 1', b'\\"format\\": 9', "a model of format 9"),
         (b'\\"version\\": 1', b'\\"version\\": 7', "'invariant' of version 7, but this lodewell has version 1"),
+        (b'\\"architecture\\": \\"invariant\\"', b'\\"architecture\\": \\"invarianx\\"', "no architecture 'invarianx'"),
+        (b'\\"charges\\"', b'\\"charmes\\"', "has no setting 'charmes'"),
+        (b'\\"shift\\"', b'\\"shaft\\"', "is not understood .*'shaft'"),
         (b'{"__metadata__":{"lodewell"', b'{"__metadata__":{"lodewelt"', "no model of lodewell"),
     ):
         assert old in content
@@ -320,6 +323,17 @@ def test_the_card_says_what_the_model_is_worth(trained, model):
     assert float(cells[3]) == pytest.approx(np.abs(value - truth).mean(), rel=0.01)
     assert float(cells[3]) == pytest.approx(model.card["errors"]["density"], rel=0.01)
     assert str(trained.parent) not in json.dumps(model.card)
+
+
+def test_a_lost_chunk_costs_a_row_for_each_entry():
+    from lodewell.crystals.read import Chunk
+    from lodewell.predict.predict import _lost
+
+    files = list(_lost(Chunk("files", ("a.cif", "b.cif"), ("cif", "cif")), "died"))
+    frames = list(_lost(Chunk("text", ("c.extxyz",), ("extxyz",), 5, 8), "died"))
+    assert [(row.file, row.frame) for row in files] == [("a.cif", 0), ("b.cif", 0)]
+    assert [row.frame for row in frames] == [5, 6, 7]
+    assert {row.error for row in files + frames} == {"died"}
 
 
 def test_torch_keeps_its_threads(model):
