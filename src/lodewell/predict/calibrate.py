@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lodewell.predict.targets import Target
 
 ONE_SIGMA = 0.6827
+_LEAST = 0.01  # of a target's scale: no error bar is smaller
 _FEW = 20  # held-out values from which on a spread is worth fitting
 
 
@@ -61,7 +62,7 @@ def _fit(error: Floats, part_kb: Floats, scale: float) -> dict[str, float]:
     def sigma(logs: Floats) -> Floats:
         factors = np.zeros(3)
         factors[there] = np.exp(logs)
-        return np.asarray(np.sqrt((factors**2) @ part_kb**2))
+        return np.asarray(np.sqrt((factors**2) @ part_kb**2 + (_LEAST * scale) ** 2))
 
     def unlikely(logs: Floats) -> float:
         width = sigma(logs)
@@ -74,7 +75,9 @@ def _fit(error: Floats, part_kb: Floats, scale: float) -> dict[str, float]:
     one = max(np.quantile(ratio, ONE_SIGMA), np.quantile(ratio[wider], ONE_SIGMA))
     wide = np.quantile(ratio, 0.95)
     factors = np.zeros(3)
-    factors[there] = np.exp(best) * float(one)
+    factors[there] = np.exp(best)
+    factors[1] = np.hypot(factors[1], _LEAST * scale)
+    factors *= one
     return dict(zip("abc", map(float, factors), strict=True)) | {"wide": float(wide / one), "crystals": len(error)}
 
 
