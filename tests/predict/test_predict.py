@@ -25,6 +25,7 @@ from lodewell.predict.novelty import fit_novelty, strangeness  # noqa: E402
 from lodewell.predict.options import TrainOptions  # noqa: E402
 from lodewell.predict.predict import Prediction  # noqa: E402
 from lodewell.predict.targets import Target  # noqa: E402
+from lodewell.report.model_card import heldout  # noqa: E402
 from tests.predict.crystals import salts  # noqa: E402
 
 SMALL = {"width": 16, "channels": 16, "layers": 2, "charges": 2}
@@ -43,7 +44,9 @@ def trained(tmp_path_factory) -> Path:
     dataset = read_dataset(
         folder / "salts.extxyz", names, architecture, validation=0.2, test=0.2, cache=folder / "cache", workers=1
     )
-    options = TrainOptions(properties=names, members=2, epochs=15, batch_size=16, lr=5e-3, ema=0.9)
+    options = TrainOptions(
+        properties=names, members=2, epochs=15, batch_size=16, lr=5e-3, ema=0.9, about="Made-up salts, CC0."
+    )
     fit(dataset, architecture, options, folder)
     return folder / "model.safetensors"
 
@@ -191,6 +194,9 @@ def test_bad_models_are_refused(trained, tmp_path):
     for old, new, word in (
         (b'\\"format\\": 1', b'\\"format\\": 9', "a model of format 9"),
         (b'\\"version\\": 1', b'\\"version\\": 7', "'invariant' of version 7, but this lodewell has version 1"),
+        (b'\\"architecture\\": \\"invariant\\"', b'\\"architecture\\": \\"invarianx\\"', "no architecture 'invarianx'"),
+        (b'\\"charges\\"', b'\\"charmes\\"', "has no setting 'charmes'"),
+        (b'\\"shift\\"', b'\\"shaft\\"', "is not understood .*'shaft'"),
         (b'{"__metadata__":{"lodewell"', b'{"__metadata__":{"lodewelt"', "no model of lodewell"),
     ):
         assert old in content
@@ -303,6 +309,37 @@ def test_a_property_of_ones_own_is_compared_too(trained, tmp_path):
     atoms.info["my_density"] = 2.5
     (row,) = lodewell.predict(atoms, Model(one.architecture, own, one.members, card, one.arrays))
     assert row.stated == {"my_density": 2.5}
+
+
+def test_the_card_says_what_the_model_is_worth(trained, model):
+    text = (trained.parent / "card.md").read_text(encoding="utf-8")
+    assert text.startswith("# density, K_vrh\n\nMade-up salts, CC0.")
+    assert "2 of 'invariant'" in text
+    assert "Na (" in text
+    truth, value, _ = heldout(model, 0)
+    cells = next(line for line in text.splitlines() if line.startswith("| density")).split(" | ")
+    assert cells[1] == "g/cm^3"
+    assert int(cells[2]) == len(truth) == model.card["crystals"]["test"]
+    assert float(cells[3]) == pytest.approx(np.abs(value - truth).mean(), rel=0.01)
+    assert float(cells[3]) == pytest.approx(model.card["errors"]["density"], rel=0.01)
+    assert str(trained.parent) not in json.dumps(model.card)
+
+
+def test_a_lost_chunk_costs_a_row_for_each_entry():
+    from lodewell.crystals.read import Chunk
+    from lodewell.predict.predict import _lost
+
+    files = list(_lost(Chunk("files", ("a.cif", "b.cif"), ("cif", "cif")), "died"))
+    frames = list(_lost(Chunk("text", ("c.extxyz",), ("extxyz",), 5, 8), "died"))
+    assert [(row.file, row.frame) for row in files] == [("a.cif", 0), ("b.cif", 0)]
+    assert [row.frame for row in frames] == [5, 6, 7]
+    assert {row.error for row in files + frames} == {"died"}
+
+
+def test_torch_keeps_its_threads(model):
+    before = torch.get_num_threads()
+    lodewell.predict(salts(each=1)[:2], model)
+    assert torch.get_num_threads() == before
 
 
 def test_the_shipped_model_reads_the_examples():

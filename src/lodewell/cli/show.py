@@ -10,7 +10,8 @@ import typer
 
 def command(
     potential: Annotated[
-        str, typer.Argument(metavar="POTENTIAL", help="Shipped name, .lodewell file, or .safetensors model.")
+        str,
+        typer.Argument(metavar="POTENTIAL", help="Shipped name, .lodewell file, or model (.safetensors)."),
     ],
     pairs: Annotated[
         list[str] | None,
@@ -31,13 +32,15 @@ def command(
 ) -> None:
     """Draw curves: U(r) with its standard error and its data, three-body functions, and splines of densities.
 
-    Of a model of properties (.safetensors): predictions of held-out crystals, and whether its error bars hold.
+    Of a model of properties (.safetensors, or the shipped one, `properties`): predictions of held-out crystals, and
+    whether its error bars hold.
     """
-    if potential.endswith(".safetensors"):
-        from lodewell.predict.model import load_model
+    from lodewell.predict.predict import open_model, shipped_model
+
+    if potential.endswith(".safetensors") or shipped_model(potential) is not None:
         from lodewell.report.model_card import draw_model
 
-        print(draw_model(load_model(potential), out or Path(f"{Path(potential).stem}.png")))
+        print(draw_model(open_model(potential), out or Path(f"{Path(potential).stem}.png")))
         return
     from lodewell.report.curves import show
 

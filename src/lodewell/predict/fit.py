@@ -26,6 +26,8 @@ from lodewell.predict.novelty import fit_novelty
 from lodewell.predict.options import TrainOptions
 from lodewell.predict.train import Report, Run, Task, find_rate, keep_memory, mean_errors, pick_device, train_member
 
+_PLACES = ("data", "table", "cache", "workers", "threads", "about")  # what a card has no use for, or says elsewhere
+
 
 def train(options: TrainOptions, out: str | Path, resume: bool = True, report: Report = lambda _: None) -> Model:
     """Train a model of properties on a file or folder of crystals; writes OUT/model.safetensors and what led to it.
@@ -84,7 +86,9 @@ def fit(
     _judge(model, task, options)
     model.card |= {
         "lodewell": __version__,
-        "options": {name: str(value) for name, value in asdict(options).items() if value not in (None, "", {}, ())},
+        "about": options.about,
+        "data": [Path(name).name for name in options.data],
+        "options": {n: str(v) for n, v in asdict(options).items() if n not in _PLACES and v not in (None, "", {}, ())},
         "seeds": [run.seed for run in runs],
         "parameters": model.parameters,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU ({platform.machine()})",
@@ -125,7 +129,7 @@ def _judge(model: Model, task: Task, options: TrainOptions) -> None:
 
 def _write(model: Model, dataset: Dataset, runs: list[Run], out: Path, options: TrainOptions) -> None:
     """Write model, history, summary and figures."""
-    from lodewell.report.model_card import draw_model
+    from lodewell.report.model_card import draw_model, write_card
     from lodewell.report.training import draw_training
 
     history = [{"seed": run.seed, "epochs": run.history} for run in runs]
@@ -139,6 +143,7 @@ def _write(model: Model, dataset: Dataset, runs: list[Run], out: Path, options: 
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
     if options.member is None:
         model.save(out / f"model{SUFFIX}")
+        write_card(model, out / "card.md")
     draw_training(out, history, model)
     if "heldout_truth" in model.arrays:
         draw_model(model, out / "heldout.png")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Floats
-from lodewell.errors import BadFile, LodewellError
+from lodewell.errors import BadFile, BadOption, LodewellError
 from lodewell.files import atomic_path
 from lodewell.predict.architecture import Architecture, Arrays, collate, make_architecture
 from lodewell.predict.targets import Target, composition
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 SUFFIX = ".safetensors"
 _KEY = "lodewell"
+_CURE = "train it again, or use the version of lodewell that wrote it"
 
 
 def need_torch() -> None:
@@ -84,7 +86,7 @@ class Model:
         arrays = collate(self.architecture.fields, crystals)
         batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         fractions = composition(arrays["number"], arrays["weight"], arrays["crystal_of_orbit"], len(crystals))
-        with torch.inference_mode():
+        with torch.inference_mode(), _threads(1):  # more wait for each other longer than these batches last
             raw_mbt = np.stack([member.eval()(batch).cpu().numpy() for member in self.members])
             state: torch.Tensor = self.members[0].embed(batch)  # type: ignore[operator]
         values = [
@@ -119,6 +121,19 @@ class Model:
             temporary.write_bytes(save(tensors, metadata={_KEY: json.dumps(about, ensure_ascii=False)}))
 
 
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch use so many threads for a while."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def load_model(path: str | Path) -> Model:
     """Read a model.
 
@@ -136,18 +151,19 @@ def load_model(path: str | Path) -> Model:
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 it is no mapping
     except (OSError, SafetensorError, ValueError) as err:
         raise BadFile(f"{path}: cannot be read as a model ({err}); train it again or copy it anew") from err
-    if about is None:
+    if not isinstance(about, dict):
         raise BadFile(f"{path}: it holds tensors, but no model of lodewell; give a file that `lodewell train` wrote")
-    if about["format"] != FORMAT:
-        raise BadFile(
-            f"{path}: a model of format {about['format']}, but this lodewell reads {FORMAT}; train it again, or use the"
-            " version of lodewell that wrote it"
-        )
-    architecture = make_architecture(about["architecture"], about["settings"])
+    if about.get("format") != FORMAT:
+        raise BadFile(f"{path}: a model of format {about.get('format')}, but this lodewell reads {FORMAT}; {_CURE}")
+    try:
+        architecture = make_architecture(about["architecture"], about["settings"])
+        targets = [Target(**item | {"reference_z": tuple(item["reference_z"])}) for item in about["targets"]]
+    except (BadOption, KeyError, TypeError) as err:
+        raise BadFile(f"{path}: what it says of its network is not understood ({err}); {_CURE}") from err
     if about["version"] != architecture.version:
         raise BadFile(
             f"{path}: its network is '{architecture.name}' of version {about['version']}, but this lodewell has version"
-            f" {architecture.version}; train it again, or use the version of lodewell that wrote it"
+            f" {architecture.version}; {_CURE}"
         )
     members = []
     for k in range(about["members"]):
@@ -159,6 +175,5 @@ def load_model(path: str | Path) -> Model:
         except RuntimeError as err:
             raise BadFile(f"{path}: member {k} does not fit its network ({str(err).splitlines()[-1].strip()})") from err
         members.append(module.eval())
-    targets = [Target(**item | {"reference_z": tuple(item["reference_z"])}) for item in about["targets"]]
     arrays = {n.removeprefix("array."): a for n, a in tensors.items() if n.startswith("array.")}
     return Model(architecture, targets, members, about["card"], arrays)

@@ -40,6 +40,7 @@ class TrainOptions:
         workers: Processes that compute features; every core by default.
         seed: Seed of everything that is random.
         cache: Folder of the features; the user's cache folder by default.
+        about: Where the data come from, under which licence, and what the values are, for the model's card.
     """
 
     data: tuple[str, ...] = ()
@@ -67,6 +68,7 @@ class TrainOptions:
     workers: int | None = None
     seed: int = 0
     cache: Path | None = None
+    about: str = ""
 
     def __post_init__(self) -> None:
         for name in ("members", "epochs", "batch_size", "threads"):

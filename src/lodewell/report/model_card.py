@@ -1,4 +1,4 @@
-"""What a model of properties is worth, in figures: held-out crystals against predictions, and its error bars."""
+"""What a model of properties is worth: its card in words and a table, held-out crystals and error bars in figures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lodewell.errors import BadFile
+from lodewell.files import atomic_path
 from lodewell.report.style import BLUE, GREY, INK, PALE, VERMILION, figure, save
 
 if TYPE_CHECKING:
@@ -32,6 +33,63 @@ def draw_model(model: Model, path: str | Path) -> Path:
             _parity(axes[0, t], model, t)
             _calibration(axes[1, t], model, t)
         return save(drawn, path)
+
+
+ERRORS = (
+    "property", "unit", "crystals", "mean absolute error", "rms error", "mean deviation of the data", "within σ",
+    "within the 95 % interval",
+)  # fmt: skip
+_LIMITS = """\
+- Crystals only: molecules, chains and slabs are outside. So is any element that is not named above.
+- Structures near equilibrium, as the data are: relax first. Values are those of the method that made the data.
+- Error bars hold on average over crystals like those held out. Trust no number that comes with a warning."""
+
+
+def error_rows(model: Model) -> list[list[str]]:
+    """Return the cells of `ERRORS` for each property, on the held-out crystals."""
+    from lodewell.predict.calibrate import coverage
+
+    rows = []
+    for t, target in enumerate(model.targets):
+        truth, value, sigma = heldout(model, t)
+        if not len(truth):
+            continue
+        error, wide = value - truth, model.card["calibration"][target.name]["wide"]
+        one, far = coverage(error, sigma, np.array([1.0, wide]))
+        sizes = np.abs(error).mean(), np.sqrt((error**2).mean()), np.abs(truth - truth.mean()).mean()
+        rows.append(
+            [target.name, target.unit, f"{len(truth):,}", *(f"{size:.3g}" for size in sizes), f"{100 * one:.0f} %",
+             f"{100 * far:.0f} % ({wide:.1f} σ)"]
+        )  # fmt: skip
+    return rows
+
+
+def write_card(model: Model, path: str | Path) -> Path:
+    """Write the card in Markdown: data, network, elements, errors on held-out crystals, limits.
+
+    Raises:
+        BadFile: when it cannot be written.
+    """
+    card, target = model.card, Path(path)
+    counts, settings = card["crystals"], model.architecture.settings
+    facts = {
+        "data": ", ".join(card.get("data", ())),
+        "crystals": "{train:,} trained on, {val:,} for the error bars, {test:,} held out".format(**counts),
+        "elements": ", ".join(f"{element} ({count:,})" for element, count in card["elements"].items()),
+        "networks": f"{len(model.members)} of '{model.architecture.name}', {model.parameters:,} parameters each",
+        "settings": ", ".join(f"{name} {value}" for name, value in settings.items()),
+        "seeds": ", ".join(map(str, card["seeds"])),
+        "trained by": f"lodewell {card['lodewell']} on {card['device']}",
+    }
+    lines = [f"# {', '.join(t.name for t in model.targets)}", "", card.get("about") or "No word on the data was given."]
+    lines += ["", "| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in facts.items())]
+    if "heldout_truth" in model.arrays:
+        cells = [ERRORS, ["---"] * len(ERRORS), *error_rows(model)]
+        lines += ["", "## Errors on held-out crystals", "", *(f"| {' | '.join(row)} |" for row in cells)]
+    lines += ["", "## Limits", "", _LIMITS, ""]
+    with atomic_path(target) as temporary:
+        temporary.write_text("\n".join(lines), encoding="utf-8")
+    return target
 
 
 def heldout(model: Model, t: int) -> tuple[Any, Any, Any]:
