@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import time
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -71,7 +70,6 @@ def fit(
     report: Report = lambda _: None,
 ) -> Model:
     """Train the ensemble on a data set; see `train`. With `options.member` only that one is trained and returned."""
-    start = time.perf_counter()
     keep_memory()
     device = pick_device(options.device)
     torch.set_num_threads(options.threads)
@@ -92,7 +90,7 @@ def fit(
         "seeds": [run.seed for run in runs],
         "parameters": model.parameters,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU ({platform.machine()})",
-        "seconds": round(time.perf_counter() - start, 1),
+        "seconds": round(sum(run.seconds for run in runs), 1),
     }
     if out is not None:
         _write(model, dataset, runs, out, options)

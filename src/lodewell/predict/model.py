@@ -25,6 +25,7 @@ FORMAT = 1
 SUFFIX = ".safetensors"
 _KEY = "lodewell"
 _CURE = "train it again, or use the version of lodewell that wrote it"
+_NEEDED = ("elements", "calibration", "novelty")  # of the card, without which no prediction can be judged
 
 
 def need_torch() -> None:
@@ -160,6 +161,9 @@ def load_model(path: str | Path) -> Model:
         targets = [Target(**item | {"reference_z": tuple(item["reference_z"])}) for item in about["targets"]]
     except (BadOption, KeyError, TypeError) as err:
         raise BadFile(f"{path}: what it says of its network is not understood ({err}); {_CURE}") from err
+    missing = [name for name in _NEEDED if name not in about.get("card", {})]
+    if missing:
+        raise BadFile(f"{path}: its card says nothing of {', '.join(missing)}; {_CURE}")
     if about["version"] != architecture.version:
         raise BadFile(
             f"{path}: its network is '{architecture.name}' of version {about['version']}, but this lodewell has version"

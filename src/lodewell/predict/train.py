@@ -167,6 +167,16 @@ class Run:
         """Whole batches only, unless there is less than one."""
         return max(1, len(self.train) // self.options.batch_size)
 
+    @property
+    def crystals_an_epoch(self) -> int:
+        """Crystals trained on in an epoch."""
+        return self.steps_an_epoch * min(self.options.batch_size, len(self.train))
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in training, however often it was stopped."""
+        return float(sum(self.crystals_an_epoch / line["crystals_per_second"] for line in self.history))
+
     def batches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
         """Yield the crystals of each batch of an epoch."""
         order = np.random.default_rng([self.seed, epoch]).permutation(self.train)
@@ -227,7 +237,7 @@ class Run:
             "epoch": number + 1,
             "loss": float(torch.stack(losses).mean()),
             "val": self.task.errors(self.average, "val"),
-            "crystals_per_second": round(len(losses) * min(self.options.batch_size, len(self.train)) / trained, 1),
+            "crystals_per_second": round(self.crystals_an_epoch / trained, 1),
         }
         self.history.append(line)
         if self.options.patience and self.best_epoch() == number:
