@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.units import GPa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lodewell.crystals._label_columns import geometry
@@ -148,6 +148,7 @@ CELL = st.floats(3.0, 9.0)
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(CELL, min_size=3, max_size=3), st.integers(1, 8), st.integers(0, 10_000))
+@example([4.5, 3.0, 3.0], 1, 1)  # between two grids of the cell
 def test_the_fingerprint_of_a_geometry(edges, count, seed):
     """The same for a copy printed with six digits, wrapped, turned, and with its atoms in another order."""
     rng = np.random.default_rng(seed)

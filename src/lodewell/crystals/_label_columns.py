@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 LONELY = 10.0  # Å between the images of an atom that is alone
 STEP = 0.002  # Å: positions that agree so far are the same
+_ODD = 0.1234  # of a step: keeps cells with round edges, such as 4.5 Å, away from where the number of steps changes
 SHIFTS = (0.25, 0.75)  # two grids, so that no crystal has an atom on an edge of both
 MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], dtype=np.uint64)
 
@@ -189,17 +190,19 @@ def geometry(atoms: Atoms) -> tuple[int, int]:
     cell, positions_nc = atoms.cell.array, atoms.positions
     if atoms.cell.rank == 3:
         edges = np.linalg.norm(np.stack([cell, cell + np.roll(cell, 1, axis=0)]), axis=2).ravel()
-        # A multiple of 12 puts special positions such as 1/3 and 1/4 on points of the grid, far from its edges.
-        parts = 12.0 * np.maximum(1.0, np.round(edges[:3] / (12.0 * STEP)))
-        place_nc = np.linalg.solve(cell.T, positions_nc.T).T * parts
-        period = np.where(atoms.pbc, parts, 1e15)
+        fractional_nc = np.linalg.solve(cell.T, positions_nc.T).T
     else:
-        edges, place_nc = np.zeros(6), (positions_nc - positions_nc.mean(axis=0)) / STEP
-        period = np.full(3, 1e15)
-    return _hash(place_nc, period, edges, atoms, SHIFTS[0]), _hash(place_nc, period, edges, atoms, SHIFTS[1])
+        edges, fractional_nc = np.zeros(6), (positions_nc - positions_nc.mean(axis=0)) / STEP
+    first, second = (_hash(fractional_nc, edges, atoms, shift) for shift in SHIFTS)
+    return first, second
 
 
-def _hash(place_nc: Floats, period: Floats, edges: Floats, atoms: Atoms, shift: float) -> int:
+def _hash(fractional_nc: Floats, edges: Floats, atoms: Atoms, shift: float) -> int:
+    # A multiple of 12 puts special positions such as 1/3 and 1/4 on points of the grid, far from its edges.
+    parts = np.ones(3)
+    if atoms.cell.rank == 3:
+        parts = 12.0 * np.maximum(1.0, np.floor(edges[:3] / (12.0 * STEP) + shift + _ODD))
+    place_nc, period = fractional_nc * parts, np.where(atoms.pbc & (parts > 1.0), parts, 1e15)
     grid = np.empty((len(atoms), 4), dtype=np.uint64)
     grid[:, :3] = (np.floor(place_nc + shift) % period).astype(np.int64).view(np.uint64)
     grid[:, 3] = atoms.numbers
