@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import report
-from lodewell.report.style import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, figure, save
+from lodewell.report.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, figure, save
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 ROWS = {"local": "local edges only", "published": "published", "exact": "published, exact sums",
         "near": "ours without sums", "ours": "ours"}  # fmt: skip
 LONGER = "longer"  # ours for more epochs, from a folder of its own
-COLOURS = {"local": SKY, "published": BLUE, "exact": ORANGE, "near": GREEN, "ours": VERMILION, LONGER: VERMILION}
+COLOURS = {"local": SKY, "published": BLUE, "exact": ORANGE, "near": GREEN, "ours": VERMILION, LONGER: PURPLE}
 TARGETS = {"mp2018_formation_energy_per_atom": ("formation energy", "meV/atom", 1e3),
            "mp2018_band_gap": ("band gap", "eV", 1.0)}  # fmt: skip
 PAIRS = (
@@ -63,7 +63,11 @@ def read_rows(out: Path) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     crystals: list[str] | None = None
     for name in ROWS:
-        runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob(f"{name}-[0-9]*.json"))]
+        runs = [
+            json.loads(path.read_text(encoding="utf-8"))
+            for path in sorted(out.glob(f"{name}-*.json"))
+            if path.stem.rpartition("-")[2].isdigit()
+        ]
         if not runs:
             continue
         for run in runs:
