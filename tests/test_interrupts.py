@@ -49,6 +49,25 @@ def test_work_in_process_stops_after_a_swallowed_interrupt():
     assert done == []
 
 
+def ctrl_c_within_a_kernel(task):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt as error:
+        raise SystemError("a kernel returned a result with an exception set") from error
+
+
+def test_an_interrupt_that_a_kernel_disguises_is_one_within_other_interrupts_too():
+    with pytest.raises(KeyboardInterrupt), Interrupts(), open_workers(1) as pool:
+        list(pool.map(ctrl_c_within_a_kernel, range(5)))
+    with pytest.raises(KeyboardInterrupt), Interrupts():
+        ctrl_c_within_a_kernel(1)
+
+
+def test_a_fault_that_is_no_interrupt_stays_what_it_is():
+    with pytest.raises(SystemError), Interrupts():
+        raise SystemError("of another kind")
+
+
 def test_uninterrupted_raises_only_afterwards():
     with pytest.raises(KeyboardInterrupt):
         interrupted_within(done := [])

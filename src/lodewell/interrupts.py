@@ -29,17 +29,21 @@ def uninterrupted() -> Iterator[None]:
 class Interrupts:
     """Remembers Ctrl-C while it is open, for what swallows the exception; use it in a `with` statement.
 
-    A compiled kernel calls Python now and then for itself, and an exception that a signal raises there is lost. So work
-    in a loop asks `check` after each piece.
+    A compiled kernel calls Python now and then for itself, and an exception that a signal raises there is lost, or comes
+    out as a SystemError. So work in a loop asks `check` after each piece. One that is opened within another remembers
+    what the other does.
     """
 
     def __init__(self) -> None:
-        self._pending = False
+        self._heard: list[int] = []
         self._before: object = None
 
     def __enter__(self) -> Self:
-        usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        if usual and threading.current_thread() is threading.main_thread():
+        handler = signal.getsignal(signal.SIGINT)
+        outer = getattr(handler, "__self__", None)
+        if isinstance(outer, Interrupts):
+            self._heard = outer._heard
+        elif handler is signal.default_int_handler and threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
@@ -47,15 +51,15 @@ class Interrupts:
         if self._before is not None:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             self._before = None
-        if kind is None:
+        if kind is None or issubclass(kind, SystemError):
             self.check()
 
     def check(self) -> None:
         """Raise KeyboardInterrupt where one was lost."""
-        if self._pending:
-            self._pending = False
+        if self._heard:
+            self._heard.clear()
             raise KeyboardInterrupt
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self._pending = True
+        self._heard.append(number)
         raise KeyboardInterrupt
