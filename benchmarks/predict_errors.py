@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness import machine, one_thread, stopwatch
+from harness import DATA, machine, one_thread, stopwatch
 
 one_thread()
 
@@ -27,7 +27,7 @@ from lodewell.files import atomic_path  # noqa: E402
 from lodewell.predict.architecture import Architecture, make_architecture  # noqa: E402
 from predict_report import ROWS, TARGETS, write_report  # noqa: E402
 
-CRYSTALS = Path("../shared/data/properties/mp.extxyz.gz")
+CRYSTALS = DATA / "properties" / "mp.extxyz.gz"
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "local": ("published", {"sums": "none"}),
     "published": ("published", {"sums": "published"}),

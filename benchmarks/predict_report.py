@@ -28,7 +28,9 @@ PAIRS = (
     ("ours", "published"),
     (LONGER, "published"),
     ("ours", "exact"),
+    ("ours", "near"),
     ("ours", "local"),
+    ("near", "local"),
     ("exact", "published"),
     ("published", "local"),
 )

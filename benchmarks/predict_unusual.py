@@ -5,14 +5,13 @@ python benchmarks/predict_unusual.py
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
-from harness import report
+from harness import DATA, report
 from lodewell.crystals.read import read_crystals
 from lodewell.predict.cache import cache_folder
 from lodewell.predict.dataset import read_dataset
@@ -23,7 +22,6 @@ from lodewell.predict.predict import open_model, predict
 CRYSTALS, LARGEST = 400, 40
 SHARE, SEED = 0.05, 0  # of benchmarks/properties.yaml
 REASONS = {"states": "unlike the crystals trained on", "distances": "distances between atoms", "vacuum": "in vacuum"}
-DATA = Path(os.environ.get("LODEWELL_DATA", "../shared/data"))
 
 
 def main() -> None:

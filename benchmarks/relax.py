@@ -11,7 +11,7 @@ strained likewise, through `lodewell relax` with `spp` and two workers, from the
 
 from __future__ import annotations
 
-from harness import busy, one_thread, race, report
+from harness import DATA, busy, one_thread, race, report
 
 one_thread()
 
@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--count", type=int)
     parser.add_argument("--for-ase", type=int, default=12)
     parser.add_argument("--torchsim-python")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/crystals"))
+    parser.add_argument("--data", type=Path, default=DATA / "crystals")
     parser.add_argument("--potential", default="spp")
     given = parser.parse_args()
     if given.what == "morse":

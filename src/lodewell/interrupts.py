@@ -29,9 +29,9 @@ def uninterrupted() -> Iterator[None]:
 class Interrupts:
     """Remembers Ctrl-C while it is open, for what swallows the exception; use it in a `with` statement.
 
-    A compiled kernel calls Python now and then for itself, and an exception that a signal raises there is lost, or comes
-    out as a SystemError. So work in a loop asks `check` after each piece. One that is opened within another remembers
-    what the other does.
+    A compiled kernel calls Python now and then for itself, and an exception that a signal raises there is lost, or
+    comes out as a SystemError. So work in a loop asks `check` after each piece. One that is opened within another
+    remembers what the other does.
     """
 
     def __init__(self) -> None:
