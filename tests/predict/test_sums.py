@@ -41,8 +41,7 @@ def test_values_are_those_of_the_compiled_sums(kind):
             wanted = compiled_sum(atoms, **kind, tolerance=tolerance)
             assert sum_nn.shape == wanted.shape
             assert torch.equal(sum_nn, sum_nn.mT)
-            rounding = 2e-12 if kind.get("power") == 12 else 5e-13  # r^-12 is small, its two parts are not
-            assert distance(kind, sum_nn.numpy(), wanted, atoms.get_volume()) < rounding
+            assert distance(kind, sum_nn.numpy(), wanted, atoms.get_volume()) < 5e-13
 
 
 @pytest.mark.parametrize("kind", OFFERED, ids=name_of)

@@ -19,7 +19,8 @@ from lodewell.crystals.images import determinant
 from lodewell.errors import BadCrystal, BadOption
 from lodewell.potentials import _lattice_sums as kernels
 
-DENSITY = 2.5  # reciprocal vectors against images: balances what pairs and what atoms have for themselves
+_DENSITY = 2.5  # reciprocal vectors against images: balances what pairs and what atoms have for themselves
+_LOUDEST = 100.0  # f(V^(1/3)), the most that the part summed over reciprocal vectors may be at r = 0
 COINCIDENT = 1e-6  # Å; two atoms this close stand in one place
 OUTSIDE = (
     "lattice sums are defined for crystals, periodic in three directions: molecules, chains and slabs are outside; "
@@ -148,7 +149,7 @@ def _sums(atoms: Atoms, name: str, kind: int, a: float, tolerance: float, gradie
     if not atoms.pbc.all():
         raise BadCrystal(f"{name}{OUTSIDE}")
     basis, fractional, budget = prepared(positions, cell, kind, a, tolerance, name)
-    return LatticeSum(*kernels.all_pairs(kind, a, fractional, basis, DENSITY, budget, gradients))
+    return LatticeSum(*kernels.all_pairs(kind, a, fractional, basis, density(kind, a), budget, gradients))
 
 
 def prepared(
@@ -174,9 +175,20 @@ def prepared(
     if closest < COINCIDENT:
         raise BadCrystal(f"{name}atoms {i} and {j} stand in the same place: take one of them out")
     if len(positions_nc) and _worth_a_look(kind, a, basis, volume):
-        rough, _, _ = kernels.all_pairs(kind, a, fractional, basis, DENSITY, 0.01 * smallest, False)
+        rough, _, _ = kernels.all_pairs(kind, a, fractional, basis, density(kind, a), 0.01 * smallest, False)
         smallest = max(smallest, float(np.maximum(rough - 0.01 * smallest, _unit(kind, a, volume)).min()))
     return basis, fractional, tolerance * smallest
+
+
+def density(kind: int, a: float) -> float:
+    """Return how densely reciprocal vectors are taken, against images, for `plan`.
+
+    At r = 0 the part of r^-a that they hold is η^(a/2)/Γ(a/2 + 1). For high powers the quickest split would make it so
+    large that small sums were lost in its rounding.
+    """
+    if kind != kernels.POWER:
+        return _DENSITY
+    return min(_DENSITY, math.pow(_LOUDEST * math.gamma(0.5 * a + 1.0), 2.0 / a) / math.pi)
 
 
 def _unit(kind: int, a: float, volume: float) -> float:

@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lodewell.crystals._lists import list_pairs
 from lodewell.errors import BadOption
 from lodewell.potentials import _lattice_sums as kernels
-from lodewell.potentials.lattice_sums import DENSITY, kind_of, prepared
+from lodewell.potentials.lattice_sums import density, kind_of, prepared
 from lodewell.predict import _sum_functions as functions
 
 
@@ -121,7 +121,7 @@ def _cuts(positions: list[torch.Tensor], cells: list[torch.Tensor], kind: int, a
         name = f"crystal {b}: " if len(positions) > 1 else ""
         basis, fractional, budget = prepared(x, cell, kind, a, tolerance, name)
         fractional -= np.rint(fractional)
-        eta, radius, recip, n_gk, _ = kernels.plan(kind, a, basis, DENSITY, budget)
+        eta, radius, recip, n_gk, _ = kernels.plan(kind, a, basis, density(kind, a), budget)
         i_p, j_p, image_pk, _, _ = list_pairs(fractional @ basis, basis, np.ones(3, np.bool_), radius, True)
         etas.append(eta)
         bases.append(np.rint(basis @ np.linalg.inv(cell)))
