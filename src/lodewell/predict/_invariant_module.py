@@ -68,16 +68,17 @@ class Sums(nn.Module):
 class Layer(nn.Module):
     """Read the surroundings, and update the states."""
 
-    def __init__(self, width: int, readers: Sequence[Radial | Sums]) -> None:
+    def __init__(self, width: int, readers: Sequence[Radial | Sums], dropout: float) -> None:
         super().__init__()
         size = sum(reader.size for reader in readers)
         self.readers = nn.ModuleList(readers)
         self.norm = nn.LayerNorm(size)
+        self.dropout = nn.Dropout(dropout)
         self.update = nn.Sequential(nn.Linear(width + size, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, state: Tensor, batch: Batch) -> Tensor:
         seen = torch.cat([reader(state, batch) for reader in self.readers], dim=1)
-        changed: Tensor = self.update(torch.cat([state, self.norm(seen)], dim=1))
+        changed: Tensor = self.update(torch.cat([state, self.dropout(self.norm(seen))], dim=1))
         return state + changed
 
 
@@ -85,8 +86,8 @@ class InvariantModule(nn.Module):
     """Embed elements, update orbits, pool them by weight and by attention, and read off the targets."""
 
     def __init__(
-        self, targets: int, *, width: int, layers: int, channels: int, charges: int, sums: int,
-        radial: int,
+        self, targets: int, *, width: int, layers: int, channels: int, charges: int,
+        dropout: float, sums: int, radial: int,
     ) -> None:  # fmt: skip
         super().__init__()
 
@@ -95,7 +96,7 @@ class InvariantModule(nn.Module):
             return [near, Sums(width, charges, sums)] if charges else [near]
 
         self.element = Elements(width)
-        self.layers = nn.ModuleList(Layer(width, readers()) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(width, readers(), dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.attention = nn.Linear(width, width)
         self.head = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, targets))

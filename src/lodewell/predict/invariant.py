@@ -54,8 +54,11 @@ class Invariant(Architecture):
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Return width of the states, number of layers, channels of the messages, charges of the sums (0: none)."""
-        return {"width": 96, "layers": 4, "channels": 96, "charges": 12}
+        """Return width of the states, number of layers, channels of the messages, charges of the sums (0: none), dropout.
+
+        `dropout` is the share of what the layers read that is left out at random in training.
+        """
+        return {"width": 96, "layers": 4, "channels": 96, "charges": 12, "dropout": 0.2}
 
     @property
     def feature_settings(self) -> dict[str, Any]:
