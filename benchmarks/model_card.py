@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness import report
-from lodewell.predict.predict import SHIPPED, open_model, shipped_model
+from lodewell.predict.model import SHIPPED, load_model, shipped_model
 from lodewell.report.model_card import ERRORS, draw_model, error_rows, write_card
 
 FIGURE = Path(__file__).parents[1] / "docs" / "images" / "model-card.png"
@@ -17,7 +17,7 @@ FIGURE = Path(__file__).parents[1] / "docs" / "images" / "model-card.png"
 
 def main() -> None:
     """Write table, figure and card."""
-    model, path = open_model(SHIPPED), shipped_model(SHIPPED)
+    model, path = load_model(), shipped_model(SHIPPED)
     assert path is not None
     card = model.card
     counts = card["crystals"]

@@ -16,8 +16,8 @@ from lodewell.crystals.read import read_crystals
 from lodewell.predict.cache import cache_folder
 from lodewell.predict.dataset import read_dataset
 from lodewell.predict.identity import given_id
-from lodewell.predict.model import Model
-from lodewell.predict.predict import open_model, predict
+from lodewell.predict.model import Model, load_model
+from lodewell.predict.predict import predict
 
 CRYSTALS, LARGEST = 400, 40
 SHARE, SEED = 0.05, 0  # of benchmarks/properties.yaml
@@ -26,7 +26,7 @@ REASONS = {"states": "unlike the crystals trained on", "distances": "distances b
 
 def main() -> None:
     """Change crystals, ask, and write the table."""
-    model = open_model(None)
+    model = load_model()
     crystals = heldout(model, DATA / "properties" / "mp.extxyz.gz")
     changes: dict[str, Callable[[Atoms], Atoms | None]] = {
         "as they are": lambda a: a,

@@ -59,6 +59,7 @@ def test_legal(atoms: Atoms) -> None:
         (cube([[1, 1, 0], [1, 6, 0.02]], pbc=[True, True, False]), "atoms O1 and O2 coincide"),
         (cube([[0, 0, 0]], cell=[0.05, 5, 5]), "atom O1 coincides with its own periodic image"),
         (cube([[0, 0, 0]], info={"occupancy": {"0": {"Li": 0.6}}}), "site 0 is partially occupied (Li 0.6)"),
+        (cube([[0, 0, 0]], info={"occupancy": {"0": {"Li": "half"}}}), "site 0 is partially occupied (Li half)"),
     ],
 )
 def test_refused(atoms: Atoms, reason: str | None) -> None:

@@ -68,7 +68,6 @@ def test_a_table_without_a_line_of_names(tmp_path, folder):
     [
         ("salt-3,1.0", r"line 62: the id 'salt-3' stood on line 5 already"),
         (",1.0", r"line 62: the id is missing"),
-        ("x,heavy", r"line 62: density is 'heavy', which is no number"),
         ("x,1.0,2.0", r"line 62: 3 values, but there are 2 columns"),
     ],
 )
@@ -77,6 +76,54 @@ def test_bad_lines_of_a_table_are_named(tmp_path, folder, line, word):
     table.write_text(table.read_text(encoding="utf-8") + "\n" + line, encoding="utf-8")
     with pytest.raises(BadFile, match=word):
         read(folder, tmp_path, table=table)
+
+
+def test_cells_that_are_no_numbers_cost_their_line(tmp_path, folder, crystals):
+    table = tmp_path / "table.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    for place, cell in ((3, "heavy"), (4, "inf"), (5, "1e300"), (6, "nan"), (7, "")):
+        lines[place] = f"{lines[place].partition(',')[0]},{cell}"
+    table.write_text("\n".join(lines), encoding="utf-8")
+    dataset = read(folder, tmp_path, table=table)
+    assert [(Path(row.file).name, row.frame, row.id, row.error.partition(";")[0]) for row in dataset.refused] == [
+        ("table.csv", 4, "salt-2", "line 4: density is 'heavy', which is no number"),
+        ("table.csv", 5, "salt-3", "line 5: density is inf, beyond all bounds"),
+        ("table.csv", 6, "salt-4", "line 6: density is 1e+300, beyond all bounds"),
+    ]
+    assert set(dataset.ids) == {atoms.info["id"] for atoms in crystals} - {f"salt-{k}" for k in range(2, 7)}
+    assert dataset.warnings == ["density: 55 of 57 crystals have a number; nothing and nan are none"]
+
+
+def test_a_modulus_that_is_not_positive_costs_its_crystal(tmp_path, crystals):
+    some = [atoms.copy() for atoms in crystals]
+    for k, atoms in enumerate(some):
+        atoms.info |= {"K_vrh": -3.0 if k in (5, 20) else 10.0 + k}
+    write(tmp_path / "salts.extxyz", some)
+    dataset = read(tmp_path / "salts.extxyz", tmp_path, ("density", "K_vrh"))
+    assert [row.id for row in dataset.refused] == ["salt-5", "salt-20"]
+    assert "K_vrh is -3, but it is learnt as a logarithm" in dataset.refused[0].error
+
+
+def test_truth_values_and_nothing_are_no_numbers(tmp_path, crystals):
+    some = [atoms.copy() for atoms in crystals]
+    some[3].info["density"] = None  # which extended XYZ reads back as True
+    some[4].info["density"] = float("nan")
+    write(tmp_path / "salts.extxyz", some)
+    dataset = read(tmp_path / "salts.extxyz", tmp_path)
+    assert not {"salt-3", "salt-4"} & set(dataset.ids)
+    assert not dataset.refused
+    assert dataset.warnings == ["density: 58 of 60 crystals have a number; nothing and nan are none"]
+
+
+def test_names_of_files_may_hold_dots(tmp_path, crystals):
+    place = tmp_path / "crystals"
+    place.mkdir()
+    names = [f"salt.{k}-{atoms.info['id']}" for k, atoms in enumerate(crystals)]
+    for name, atoms in zip(names, crystals, strict=True):
+        write(place / f"{name}.cif", atoms)
+    lines = [f"{name},{atoms.info['density']}" for name, atoms in zip(names, crystals, strict=True)]
+    (tmp_path / "table.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert sorted(read(place, tmp_path, table=tmp_path / "table.csv").ids) == sorted(names)
 
 
 def test_an_unknown_column_is_refused_with_the_nearest(tmp_path, folder):
@@ -91,6 +138,15 @@ def test_ids_without_a_crystal_cost_a_row(tmp_path, folder):
     assert [(row.id, row.error) for row in dataset.refused] == [
         ("lost", "line 62: there is no crystal with the id 'lost'")
     ]
+
+
+def test_a_refused_crystal_of_a_table_is_not_missing_as_well(tmp_path, folder, crystals):
+    twice = crystals[2].copy()
+    twice.positions[1] = twice.positions[0]
+    write(folder / "salt-2.cif", twice)
+    (row,) = read(folder, tmp_path, table=tmp_path / "table.csv").refused
+    assert row.id == "salt-2"
+    assert "coincide" in row.error
 
 
 def test_two_crystals_with_one_id_are_refused(tmp_path, crystals):
@@ -133,8 +189,10 @@ def test_values_may_be_missing(tmp_path, crystals):
 
 def test_a_property_that_nobody_has_is_refused(tmp_path, crystals):
     write(tmp_path / "salts.extxyz", crystals)
-    with pytest.raises((BadOption, BadFile), match="no crystal"):
+    with pytest.raises(BadOption, match=r"no crystal has a value of 'hardness'; the first ones state density$"):
         read(tmp_path / "salts.extxyz", tmp_path, ("hardness",))
+    with pytest.raises(BadOption, match=r"a value of 'densty' \(did you mean 'density'\?\)"):
+        read(tmp_path / "salts.extxyz", tmp_path, ("density", "densty"))
 
 
 @pytest.mark.parametrize(
@@ -155,6 +213,35 @@ def test_a_wrong_unit_is_guessed_by_range(tmp_path, crystals, name, values, unit
     import re
 
     assert re.search(f"they would fit if they were in ({unit})", warning)
+
+
+@pytest.mark.parametrize(("name", "bounds"), [("band_gap", "0 to 18 eV"), ("hardness", "-300 to 300")])
+def test_values_far_outside_are_named(tmp_path, crystals, name, bounds):
+    some = [atoms.copy() for atoms in crystals]
+    for k, atoms in enumerate(some):
+        atoms.info[name] = 1e4 if k == 7 else 30.0 if k == 9 else 3.0
+    write(tmp_path / "salts.extxyz", some)
+    dataset = read(tmp_path / "salts.extxyz", tmp_path, (name,))
+    count = 2 if name == "band_gap" else 1
+    assert dataset.warnings == [
+        f"{name}: {count} of 60 values lie outside {bounds}, the furthest is 1e+04 of salt-7: check them"
+    ]
+
+
+def test_a_crystal_that_breaks_its_features_costs_one_row(tmp_path, crystals, monkeypatch):
+    write(tmp_path / "salts.extxyz", crystals)
+    whole = type(ARCHITECTURE).features
+
+    def broken(self, atoms):
+        if atoms.info["id"] == "salt-7":
+            raise ZeroDivisionError
+        return whole(self, atoms)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(ARCHITECTURE), "features", broken)
+        (row,) = read(tmp_path / "salts.extxyz", tmp_path).refused
+    assert (row.id, row.error) == ("salt-7", "its features cannot be computed (ZeroDivisionError)")
+    assert not read(tmp_path / "salts.extxyz", tmp_path).refused
 
 
 def test_formulas_do_not_straddle_the_split(tmp_path):

@@ -172,11 +172,13 @@ def test_batches_are_small_in_memory(model):
     assert [row for part in parts for row in part] == small[:40] + refused + small[40:]
 
 
-def test_files_and_workers_give_the_same(trained, model, tmp_path):
+def test_files_and_workers_give_the_same(trained, model, tmp_path, monkeypatch):
     crystals = salts(each=1)
     for k, atoms in enumerate(crystals[:5]):
         write(tmp_path / f"{k}.cif", atoms)
     (tmp_path / "bad.cif").write_text("nothing", encoding="utf-8")
+    monkeypatch.setattr("lodewell.predict.predict.CHUNK", 1)
+    monkeypatch.setattr("lodewell.predict.predict.FEW", 1)
     rows = lodewell.predict(tmp_path, trained, workers=2)
     assert [Path(row.file).name for row in rows] == ["0.cif", "1.cif", "2.cif", "3.cif", "4.cif", "bad.cif"]
     assert rows[-1].error is not None
@@ -278,7 +280,10 @@ def test_the_command(trained, tmp_path):
     assert "never trained on He" in text
     assert "density: 3 crystals state it; mean |difference|" in text
     lines = (tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "file,frame,id,formula,density,density_sigma,density_stated,K_vrh,K_vrh_sigma,warnings,error"
+    assert (
+        lines[0]
+        == "file,frame,id,formula,density,density_sigma,density_stated,K_vrh,K_vrh_sigma,unusual,warnings,error"
+    )
     assert len(lines) == 5
     rows = json.loads(command(tmp_path / "salts.extxyz", "--model", trained, "--property", "density", "--json"))
     assert [list(row["properties"]) for row in rows] == [["density"]] * 3 + [[]]
@@ -295,9 +300,7 @@ def test_figures_of_predictions(trained, tmp_path):
     drawn = (tmp_path / "rows.svg").read_text(encoding="utf-8")
     assert "4 crystals state it" in drawn
     assert "crystal, by value" in drawn
-    result = CliRunner().invoke(
-        app, ["predict", str(tmp_path / "salts.extxyz"), "-m", str(trained), "--figure", "a.tif"]
-    )
+    result = CliRunner().invoke(app, ["predict", str(tmp_path / "nothing"), "-m", str(trained), "--figure", "a.tif"])
     assert "figures are written as .png" in str(result.exception) + result.output
 
 
@@ -325,15 +328,63 @@ def test_the_card_says_what_the_model_is_worth(trained, model):
     assert str(trained.parent) not in json.dumps(model.card)
 
 
-def test_a_lost_chunk_costs_a_row_for_each_entry():
-    from lodewell.crystals.read import Chunk
-    from lodewell.predict.predict import _lost
+def test_a_lost_chunk_costs_a_row_for_each_entry(model, tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.cif", bulk("NaCl", "rocksalt", a=5.64))
+    write(tmp_path / "c.extxyz", [bulk("NaCl", "rocksalt", a=5.64)] * 3)
 
-    files = list(_lost(Chunk("files", ("a.cif", "b.cif"), ("cif", "cif")), "died"))
-    frames = list(_lost(Chunk("text", ("c.extxyz",), ("extxyz",), 5, 8), "died"))
-    assert [(row.file, row.frame) for row in files] == [("a.cif", 0), ("b.cif", 0)]
-    assert [row.frame for row in frames] == [5, 6, 7]
-    assert {row.error for row in files + frames} == {"died"}
+    def lost(chunk):
+        raise MemoryError("died")
+
+    monkeypatch.setattr("lodewell.crystals.read.Chunk.read", lost)
+    rows = lodewell.predict(tmp_path, model)
+    assert [(Path(row.file).name, row.frame) for row in rows] == [
+        ("a.cif", 0), ("b.cif", 0), ("c.extxyz", 0), ("c.extxyz", 1), ("c.extxyz", 2)
+    ]  # fmt: skip
+    assert {row.error for row in rows} == {"MemoryError: died"}
+
+
+def test_ctrl_c_keeps_what_was_finished(trained, tmp_path, monkeypatch):
+    write(tmp_path / "salts.extxyz", salts(each=1)[:4])
+    from lodewell.predict import predict as module
+
+    whole = module.predict_stream
+
+    def interrupted(*words, **more):
+        for k, row in enumerate(whole(*words, **more)):
+            if k == 2:
+                raise KeyboardInterrupt
+            yield row
+
+    monkeypatch.setattr(module, "predict_stream", interrupted)
+    result = CliRunner().invoke(
+        app, ["predict", str(tmp_path / "salts.extxyz"), "-m", str(trained), "-o", str(tmp_path / "rows.csv")]
+    )
+    assert result.exit_code == 130
+    assert len((tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_all_refusals_are_shown_if_asked_for(trained, tmp_path):
+    write(tmp_path / "gold.extxyz", [bulk("Au")] * 12)
+    assert command(tmp_path / "gold.extxyz", "--model", trained).count("never trained on Au") == 8
+    figure = tmp_path / "none.png"
+    text = command(tmp_path / "gold.extxyz", "--model", trained, "--limit", "0", "--figure", figure)
+    assert text.count("never trained on Au") == 12
+    assert not figure.exists()
+
+
+def test_models_are_found_by_file_and_folder(trained, tmp_path):
+    atoms = salts(each=1)[0]
+    wanted = lodewell.predict(atoms, trained)[0].values
+    assert lodewell.predict(atoms, trained.parent)[0].values == wanted
+    assert list(lodewell.predict(atoms, trained, "density")[0].values) == ["density"]
+    rows = json.loads(command(trained.parent / "salts.extxyz", "-m", trained.parent, "-p", "K_vrh,density", "--json"))
+    assert list(rows[0]["properties"]) == ["K_vrh", "density"]
+    with pytest.raises(BadFile, match=r"holds no model\.safetensors"):
+        load_model(tmp_path)
+    with pytest.raises(BadFile, match="a checkpoint, with which"):
+        load_model(trained.parent / "member-0.checkpoint")
+    assert load_model("properties").parameters == load_model().parameters
 
 
 def test_torch_keeps_its_threads(model):
@@ -361,7 +412,7 @@ def test_the_shipped_model_knows_rock_salt():
 
 
 def test_the_shipped_model_is_small():
-    from lodewell.predict.predict import shipped_model
+    from lodewell.predict.model import shipped_model
 
     path = shipped_model("properties")
     assert path.stat().st_size <= 8_000_000

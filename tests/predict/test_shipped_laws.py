@@ -13,7 +13,6 @@ pytest.importorskip("torch")
 import lodewell
 from lodewell.errors import BadFile
 from lodewell.predict.model import Model, load_model
-from lodewell.predict.predict import open_model
 from tests.predict.test_invariant import quartz, rewritten
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "candidates"
@@ -22,7 +21,7 @@ REAL = ("Li2O3Ti_mp-2931.cif", "LiNiO2_mp-2348641.cif", "Li3O4P_mp-13725.cif", "
 
 @pytest.fixture(scope="module")
 def shipped() -> Model:
-    return open_model(None)
+    return load_model()
 
 
 def scaled(model: Model, crystals: list[Atoms]) -> np.ndarray:

@@ -12,7 +12,7 @@ from ase.io import write
 
 torch = pytest.importorskip("torch")
 
-from lodewell.errors import BadFile, BadOption  # noqa: E402
+from lodewell.errors import BadFile, BadOption, LodewellError  # noqa: E402
 from lodewell.predict.architecture import make_architecture  # noqa: E402
 from lodewell.predict.dataset import Dataset, read_dataset  # noqa: E402
 from lodewell.predict.fit import fit, suggest_rate, train  # noqa: E402
@@ -184,6 +184,7 @@ def test_a_loss_that_is_no_number_names_the_batch(dataset, options):
 def test_missing_values_do_not_count(dataset, options):
     prepared = Task.prepare(dataset, make_architecture("invariant", SMALL), CPU)
     run = Run(prepared, options, 0)
+    run.module.eval()  # no dropout
     train_part = dataset.part("train")
     prepared.normal_bt[train_part[4:8]] = float("nan")
     with torch.no_grad():
@@ -204,6 +205,56 @@ def test_a_checkpoint_of_something_else_is_refused(task, options, tmp_path):
     with pytest.raises(BadFile, match="cannot be read"):
         train_member(task, replace(options, epochs=1), 0, tmp_path, True, lambda _: None)
     train_member(task, replace(options, epochs=1), 0, tmp_path, False, lambda _: None)
+
+
+def test_a_checkpoint_of_other_structures_is_refused(options, tmp_path):
+    """Values, names and split are the same; one crystal is not."""
+    architecture, crystals = make_architecture("invariant", SMALL), salts(each=1)
+
+    def prepared() -> Task:
+        write(tmp_path / "salts.extxyz", crystals)
+        found = read_dataset(tmp_path / "salts.extxyz", ["density"], architecture, cache=tmp_path / "cache", workers=1)
+        return Task.prepare(found, architecture, CPU)
+
+    train_member(prepared(), replace(options, epochs=1), 0, tmp_path, True, lambda _: None)
+    crystals[4].set_cell(crystals[4].cell.array * 1.01, scale_atoms=True)
+    with pytest.raises(BadFile, match="other options or other data"):
+        train_member(prepared(), replace(options, epochs=1), 0, tmp_path, True, lambda _: None)
+
+
+def test_doubts_are_told_before_the_first_epoch(options, tmp_path, caplog):
+    crystals = salts(each=1)
+    for atoms in crystals:
+        atoms.info["density"] *= 1000.0
+    write(tmp_path / "salts.extxyz", crystals)
+    told: list[int] = []
+    train(replace(options, data=(str(tmp_path / "salts.extxyz"),), epochs=1, cache=tmp_path / "cache"), tmp_path,
+          report=lambda _: told.append(len(caplog.records)))  # fmt: skip
+    assert told == [1]
+    assert "they would fit if they were in kg/m^3: check the unit" in caplog.records[0].message
+
+
+def test_no_model_is_written_that_says_nothing(dataset, options, tmp_path, monkeypatch):
+    monkeypatch.setattr(Task, "predict", lambda self, module, indices: np.full((len(indices), 1), np.inf))
+    with pytest.raises(LodewellError, match="are no finite numbers, and no model is written"):
+        fit(dataset, make_architecture("invariant", SMALL), replace(options, epochs=1), tmp_path)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"width": 0}, "width is 0, but a whole number from 1 on"),
+        ({"width": 16.5}, "width is 16.5, but a whole number"),
+        ({"layers": "three"}, "layers is 'three', but a whole number"),
+        ({"charges": -1}, "charges is -1, but a whole number from 0 on"),
+        ({"dropout": 1.0}, "dropout is 1.0, but a share"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, word):
+    with pytest.raises(BadOption, match=word):
+        make_architecture("invariant", settings)
+    assert make_architecture("invariant", {"width": "16", "charges": 0.0}).settings["width"] == 16
 
 
 def test_the_learning_rate_is_found(task, options, tmp_path):
@@ -235,6 +286,11 @@ def test_training_from_options(options, tmp_path):
         ({"member": 3}, "members 0 to 2"),
         ({"weights": {"x": 1.0}}, "weight for 'x'"),
         ({"validation": 0.0}, "validation is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"patience": -1}, "patience is -1"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1"),
+        ({"clip": 0.0}, "clip is 0.0"),
+        ({"properties": ("x", "y", "x")}, "named twice"),
     ],
 )
 def test_options_out_of_range_are_refused(wrong, word):

@@ -19,10 +19,11 @@ def command(
     paths: CrystalPaths,
     properties: Annotated[
         list[str] | None,
-        typer.Option("--property", "-p", metavar="NAME", help="Only this property; may be repeated."),
+        typer.Option("--property", "-p", metavar="NAME", help="Only this property; may be repeated, or NAME,NAME."),
     ] = None,
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="NAME|FILE", help="A shipped model, or one of `lodewell train`.")
+        str,
+        typer.Option("--model", "-m", metavar="NAME|FILE", help="A shipped model, or one of `lodewell train`."),
     ] = "properties",
     as_json: AsJson = False,
     out: Annotated[
@@ -41,27 +42,41 @@ def command(
     import json
 
     from lodewell.cli.progress import progress
+    from lodewell.compiled import COMPILING, compiled
     from lodewell.files import check_writable
+    from lodewell.predict._geometry import densities
     from lodewell.predict.predict import predict_stream
 
+    if figure is not None:
+        from lodewell.report.style import figure_path
+
+        figure = figure_path(figure)
     for written in (out, figure):
         if written is not None:
             check_writable(written)
+    names = [name for given in properties or () for name in given.split(",")]
     rows: list[Prediction] = []
-    with progress("predicting") as bar:
-        for prediction in predict_stream(paths, model, properties, workers=workers):
-            rows.append(prediction)
-            bar.advance()
-    if out is not None:
-        _write_csv(rows, out)
-    if figure is not None:
-        from lodewell.report.predictions import draw_predictions
-
-        figure = draw_predictions(rows, figure)
+    try:
+        with progress("predicting" if compiled(densities) else COMPILING) as bar:
+            for prediction in predict_stream(paths, model, names, workers=workers):
+                rows.append(prediction)
+                bar.describe("predicting")
+                bar.advance()
+    finally:
+        if out is not None and rows:  # Ctrl-C keeps what was finished
+            _write_csv(rows, out)
     if as_json:
         print(json.dumps([row.row() for row in rows], ensure_ascii=False, indent=1))
     else:
-        _show(rows, limit, [path for path in (out, figure) if path is not None])
+        _show(rows, limit)
+        if out is not None:
+            print(f"written: {out}")
+    if figure is not None and _names(rows):
+        from lodewell.report.predictions import draw_predictions
+
+        drawn = draw_predictions(rows, figure)
+        if not as_json:
+            print(f"written: {drawn}")
 
 
 def _names(rows: list[Prediction]) -> list[str]:
@@ -79,17 +94,19 @@ def _write_csv(rows: list[Prediction], out: Path) -> None:
         stated = any(name in row.stated for row in rows)
         columns += [name, f"{name}_sigma"] + [f"{name}_stated"] * stated
     with atomic_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, [*columns, "warnings", "error"], restval="")
+        writer = csv.DictWriter(handle, [*columns, "unusual", "warnings", "error"], restval="")
         writer.writeheader()
         for row in rows:
-            cells: dict[str, Any] = {name: getattr(row, name) for name in ("file", "frame", "id", "formula", "error")}
+            cells: dict[str, Any] = {name: getattr(row, name) for name in columns[:4]}
+            cells |= {"unusual": row.unusual, "warnings": "; ".join(row.warnings), "error": row.error}
             for name, value in row.values.items():
                 cells |= {name: value, f"{name}_sigma": row.sigma[name]}
                 cells |= {f"{name}_stated": row.stated[name]} if name in row.stated else {}
-            writer.writerow(cells | {"warnings": "; ".join(row.warnings)})
+            writer.writerow(cells)
 
 
-def _show(rows: list[Prediction], limit: int, written: list[Path]) -> None:
+def _show(rows: list[Prediction], limit: int) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from lodewell.cli.tables import console, places
@@ -112,16 +129,16 @@ def _show(rows: list[Prediction], limit: int, written: list[Path]) -> None:
     if limit and len(good) > limit:
         screen.print(f"… and {len(good) - limit:,} more (--limit 0 shows all)")
     _compare(good, names)
-    unusual = [row for row in good if row.warnings]
-    for row in unusual[:_LISTED]:
-        screen.print(f"[yellow]unusual:[/] {name_of[id(row)]}: {'; '.join(row.warnings)}")
-    for row in bad[:_LISTED]:
-        screen.print(f"[red]refused:[/] {name_of[id(row)]}: {row.error}")
-    for listed, what in ((unusual, "unusual"), (bad, "refused")):
-        if len(listed) > _LISTED:
-            screen.print(f"… and {len(listed) - _LISTED:,} more {what} ({len(listed):,} in all; --json tells each)")
-    for path in written:
-        screen.print(f"written: {path}")
+    unusual = [(row, "; ".join(row.warnings)) for row in good if row.warnings]
+    refused = [(row, row.error) for row in bad]
+    for listed, what, colour in ((unusual, "unusual", "yellow"), (refused, "refused", "red")):
+        shown = listed[:_LISTED] if limit else listed
+        for row, why in shown:
+            screen.print(f"[{colour}]{what}:[/] {escape(f'{name_of[id(row)]}: {why}')}")
+        if len(shown) < len(listed):
+            screen.print(
+                f"… and {len(listed) - len(shown):,} more {what} ({len(listed):,} in all; --limit 0 shows all)"
+            )
 
 
 def _with_error(value: float, sigma: float) -> str:

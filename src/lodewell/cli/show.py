@@ -35,12 +35,12 @@ def command(
     Of a model of properties (.safetensors, or the shipped one, `properties`): predictions of held-out crystals, and
     whether its error bars hold.
     """
-    from lodewell.predict.predict import open_model, shipped_model
+    from lodewell.predict.model import load_model, shipped_model
 
     if potential.endswith(".safetensors") or shipped_model(potential) is not None:
         from lodewell.report.model_card import draw_model
 
-        print(draw_model(open_model(potential), out or Path(f"{Path(potential).stem}.png")))
+        print(draw_model(load_model(potential), out or Path(f"{Path(potential).stem}.png")))
         return
     from lodewell.report.curves import show
 

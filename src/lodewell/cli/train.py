@@ -45,9 +45,14 @@ def command(
         rate = suggest_rate(options, out)
         print(f"suggested: lr {rate:.2e} (see {out / 'learning-rate.png'})")
         return
-    with progress("training", options.epochs * (options.members if options.member is None else 1)) as bar:
+    members = options.members if options.member is None else 1
+    with progress("reading crystals, computing features", options.epochs * members) as bar:
+        going: set[int] = set()  # members of which a line was shown
 
         def report(line: dict[str, Any]) -> None:
+            if line["member"] not in going and line["epoch"] > 1 and not as_json:
+                print(f"member {line['member']} goes on after epoch {line['epoch'] - 1}")
+            going.add(line["member"])
             bar.advance()
             errors = ", ".join(f"{name} {error:.4g}" for name, error in line["val"].items())
             bar.describe(f"member {line['member']}, epoch {line['epoch']}: {errors}")

@@ -61,6 +61,12 @@ class Chunk:
     last: int = 0
     text: bytes = b""
 
+    def entries(self) -> list[tuple[str, int]]:
+        """Return file and number of every entry, as far as they can be told without reading."""
+        if self.kind == "files":
+            return [(file, 0) for file in self.files]
+        return [(self.files[0], number) for number in range(self.first, max(self.last, self.first + 1))]
+
     def read(self) -> list[Record]:
         """Read the entries, each as atoms or as the reason why not."""
         if self.kind == "text":

@@ -54,10 +54,17 @@ def _occupancy(atoms: Atoms) -> str | None:
     if not isinstance(occupancy, dict):
         return None
     for site, species in occupancy.items():
-        if isinstance(species, dict) and any(abs(float(share) - 1) > 1e-3 for share in species.values()):
-            text = ", ".join(f"{symbol} {share:g}" for symbol, share in species.items())
+        if isinstance(species, dict) and not all(_is_one(share) for share in species.values()):
+            text = ", ".join(f"{symbol} {share}" for symbol, share in species.items())
             return f"site {site} is partially occupied ({text}); choose an ordered approximant of the crystal"
     return None
+
+
+def _is_one(share: object) -> bool:
+    try:
+        return bool(abs(float(share) - 1.0) <= 1e-3)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
 
 
 def _volume(cell: Floats, pbc: Flags) -> str | None:

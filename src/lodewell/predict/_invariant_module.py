@@ -8,14 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lodewell.predict._rows import Batch, sum_rows
 from lodewell.predict.elements import PLACES, periodic_table
-
-Batch = dict[str, Tensor]
-
-
-def sum_rows(rows: Tensor, index: Tensor, count: int) -> Tensor:
-    """Add up rows with the same index; (count, ...)."""
-    return rows.new_zeros((count, *rows.shape[1:])).index_add_(0, index, rows)
 
 
 class Elements(nn.Module):

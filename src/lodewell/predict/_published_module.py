@@ -10,16 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lodewell.predict._rows import Batch, sum_rows
+
 GAUSSIANS, MULTIQUADRICS = 256, 64
 _ATTRACTION = 0.75  # of -0.75 / d
 _BREADTH = 8.0
 _FAINT = -20.0  # exp of less would be subnormal numbers, which slow everything down
-Batch = dict[str, Tensor]
-
-
-def sum_rows(rows: Tensor, index: Tensor, count: int) -> Tensor:
-    """Add up rows with the same index; (count, ...)."""
-    return rows.new_zeros((count, *rows.shape[1:])).index_add_(0, index, rows)
 
 
 class BatchNorm(nn.Module):

@@ -6,6 +6,7 @@ torch) and its module, and add the class to `ARCHITECTURES`.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,6 +44,23 @@ class Field:
     refers: str | None = None
 
 
+def _setting(name: str, given: Any, default: Any, least: int) -> Any:
+    """Return a setting as what its default is: a word, a whole number from the least on, or a share below 1."""
+    if isinstance(default, str):
+        return str(given)
+    try:
+        value = float(given)
+    except (TypeError, ValueError):
+        value = math.nan
+    if isinstance(default, int):
+        if value >= least and value.is_integer():
+            return int(value)
+        raise BadOption(f"{name} is {given!r}, but a whole number from {least} on is wanted")
+    if 0.0 <= value < 1.0:
+        return value
+    raise BadOption(f"{name} is {given!r}, but a share from 0 to below 1 is wanted")
+
+
 class Architecture(ABC):
     """A network with its features. `settings` are plain numbers and words, so that a model file can hold them.
 
@@ -54,6 +72,7 @@ class Architecture(ABC):
     | `name` | its word in `ARCHITECTURES` |
     | `version` | counts changes of its features or its module: old caches and old models are refused by it |
     | `fields` | its arrays |
+    | `may_be_zero` | the whole numbers among its settings that need not be 1 at least |
     | `settings` | what its module and its features depend on |
     | `feature_settings` | the part of them that the features depend on, with `version` the key of the cache |
     """
@@ -61,13 +80,17 @@ class Architecture(ABC):
     name: ClassVar[str]
     version: ClassVar[int]
     fields: ClassVar[Mapping[str, Field]]
+    may_be_zero: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, **settings: Any) -> None:
         known = self.defaults()
         for key in settings:
             if key not in known:
                 raise BadOption(f"the architecture {self.name} has no setting '{key}'{did_you_mean(key, known)}")
-        self.settings: dict[str, Any] = {k: type(v)(settings.get(k, v)) for k, v in known.items()}
+        self.settings: dict[str, Any] = {
+            key: _setting(key, settings.get(key, default), default, 0 if key in self.may_be_zero else 1)
+            for key, default in known.items()
+        }
 
     @classmethod
     @abstractmethod

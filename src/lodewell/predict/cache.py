@@ -104,7 +104,7 @@ class Shard:
                 and arrays[f"first.{field.axis}"][-1] == len(arrays[name])
                 for name, field in self.fields.items()
             )
-        except (OSError, ValueError, KeyError, struct.error, IndexError):
+        except (OSError, ValueError, OverflowError, KeyError, IndexError, AttributeError, TypeError, struct.error):
             self.__dict__.pop("_arrays", None)
             return False
 

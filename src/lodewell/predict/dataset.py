@@ -5,10 +5,10 @@ One bad crystal costs one row; what a table says wrongly is refused by line.
 
 from __future__ import annotations
 
-import csv
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,20 +21,24 @@ from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadCrystal, BadFile, BadOption, did_you_mean
-from lodewell.files import atomic_path
+from lodewell.files import atomic_path, bare_name
 from lodewell.predict.architecture import Architecture, Arrays
 from lodewell.predict.cache import Shard, content, shard_name, write_shard
-from lodewell.predict.identity import ID_KEYS, given_id
-from lodewell.predict.targets import doubt_unit
-from lodewell.workers import open_workers
+from lodewell.predict.identity import given_id
+from lodewell.predict.table import Line, read_table
+from lodewell.predict.targets import doubts, number
+from lodewell.workers import one_line, open_workers
 
 SPLIT_WORDS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 CHUNK = 500
+_FIRST = 20  # crystals whose keys are named where a property is none of them
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a worker says about one crystal: `error`, or where its features are."""
+    """What a worker says about one crystal: `error`, or where its features are; neither where it has no value."""
 
     file: str
     frame: int
@@ -58,7 +62,7 @@ class Dataset:
     | `split_b` | (B,) | `train`, `val` or `test` |
     | `shards`, `shard_b`, `place_b` | | where the features are |
     | `refused` | | rows that cannot be used |
-    | `warnings` | | sentences about what looks wrong |
+    | `warnings` | | sentences about what to look at |
     """
 
     ids: list[str]
@@ -127,8 +131,9 @@ def read_dataset(
     with open_workers(workers) as pool:
         for outcome in pool.map(task, chunks(paths, CHUNK)):
             if outcome.value is None:
-                rows.append(Row(outcome.task.files[0], outcome.task.first, "", error=outcome.error))
-                shard_of.append(-1)
+                lost = [Row(file, frame, "", error=outcome.error) for file, frame in outcome.task.entries()]
+                rows += lost
+                shard_of += [-1] * len(lost)
                 continue
             path, found = outcome.value
             if path is not None:
@@ -137,22 +142,26 @@ def read_dataset(
             shard_of += [len(shards) - 1] * len(found)
             report(sum(row.error is None for row in found))
     refused = [row for row in rows if row.error is not None]
-    kept = [(row, shard) for row, shard in zip(rows, shard_of, strict=True) if row.error is None]
+    usable = [(row, shard) for row, shard in zip(rows, shard_of, strict=True) if row.error is None]
     if lines is not None:
-        kept, missing = _from_table(kept, lines, str(table))
-        refused += missing
-    if not kept:
-        why = f": {refused[0].file}: {refused[0].error}" if refused else ""
-        raise BadFile(f"no crystal can be trained on{why}")
+        usable, more = _from_table(usable, lines, {row.id for row in refused}, str(table))
+        refused += more
+    if refused and not usable:
+        raise BadFile(f"no crystal can be trained on: {refused[0].file}: {refused[0].error}")
+    kept = [(row, shard) for row, shard in usable if any(map(math.isfinite, row.values))]
     values_bt = np.array([row.values for row, _ in kept], dtype=np.float64).reshape(len(kept), len(properties))
+    ids, formulas = [row.id for row, _ in kept], [row.formula for row, _ in kept]
+    warnings = []
     for t, name in enumerate(properties):
-        if not np.isfinite(values_bt[:, t]).any():
-            raise BadOption(f"no crystal has a value of '{name}': check the name of the property")
-    warnings = [w for t, name in enumerate(properties) if (w := doubt_unit(name, values_bt[:, t]))]
-    formulas = [row.formula for row, _ in kept]
+        count = int(np.isfinite(values_bt[:, t]).sum())
+        if count == 0:
+            raise BadOption(f"no crystal has a value of '{name}'{'' if lines else _instead(name, paths)}")
+        warnings += doubts(name, values_bt[:, t], ids)
+        if count < len(usable):
+            warnings.append(f"{name}: {count:,} of {len(usable):,} crystals have a number; nothing and nan are none")
     split_b = _splits([row for row, _ in kept], split, formulas, validation, test, seed)
     return Dataset(
-        [row.id for row, _ in kept], formulas, tuple(properties), values_bt, split_b, shards,
+        ids, formulas, tuple(properties), values_bt, split_b, shards,
         np.array([shard for _, shard in kept]), np.array([row.place for row, _ in kept]), refused, warnings,
     )  # fmt: skip
 
@@ -171,44 +180,55 @@ def read_chunk(
     rows: list[Row] = []
     for record in chunk.read():
         row = _row(record, names, id_key, split, wanted)
-        if row is not None and record.atoms is not None and row.error is None:
+        if row is None:
+            continue
+        if record.atoms is not None and row.error is None and (wanted or any(map(math.isfinite, row.values))):
             kept.append((record.atoms, row))
-        elif row is not None:
+        else:
             rows.append(row)
     if not kept:
         return None, rows
-    name = shard_name(architecture, [content(atoms) for atoms, _ in kept])
-    path = Path(cache) / f"{architecture.name}-{architecture.version}" / name
-    note = path.with_suffix(".refused")
-    shard = Shard(path, dict(architecture.fields))
-    reasons = _read_reasons(note)
-    if not shard.sound(len(kept) - len(reasons)):
-        reasons, crystals = {}, []
-        for k, (atoms, _) in enumerate(kept):
-            try:
-                crystals.append(architecture.features(atoms))
-            except BadCrystal as err:
-                reasons[k] = str(err)
-        if crystals:
-            write_shard(path, dict(architecture.fields), crystals)
-        if reasons:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(note) as temporary:
-                temporary.write_text("\n".join(f"{k}\t{why}" for k, why in reasons.items()), encoding="utf-8")
+    path, reasons = _see_to_features([atoms for atoms, _ in kept], architecture, Path(cache))
     place = 0
     for k, (_, row) in enumerate(kept):
         if k in reasons:
-            rows.append(Row(row.file, row.frame, row.id, row.formula, error=reasons[k]))
+            rows.append(replace(row, error=reasons[k]))
         else:
-            rows.append(Row(row.file, row.frame, row.id, row.formula, row.values, row.split, place))
+            rows.append(replace(row, place=place))
             place += 1
     return (str(path) if place else None), rows
+
+
+def _see_to_features(crystals: list[Atoms], architecture: Architecture, cache: Path) -> tuple[Path, dict[int, str]]:
+    """Return the file of the crystals' features, made where it is not there, and the reason why of those left out."""
+    name = shard_name(architecture, [content(atoms) for atoms in crystals])
+    path = cache / f"{architecture.name}-{architecture.version}" / name
+    note = path.with_suffix(".refused")
+    reasons = _read_reasons(note)
+    if Shard(path, dict(architecture.fields)).sound(len(crystals) - len(reasons)):
+        return path, reasons
+    reasons, found, lasting = {}, [], True
+    for k, atoms in enumerate(crystals):
+        try:
+            found.append(architecture.features(atoms))
+        except BadCrystal as err:
+            reasons[k] = str(err)
+        except Exception as err:  # whatever a crystal does, it costs its own row only; the next run tries again
+            logger.debug("crystal %d of a chunk", k, exc_info=True)
+            reasons[k], lasting = f"its features cannot be computed ({one_line(err)})", False
+    if found:
+        write_shard(path, dict(architecture.fields), found)
+    if reasons and lasting:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(note) as temporary:
+            temporary.write_text("\n".join(f"{k}\t{why}" for k, why in reasons.items()), encoding="utf-8")
+    return path, reasons
 
 
 def _read_reasons(path: Path) -> dict[int, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        return {int(number): why for number, _, why in (line.partition("\t") for line in lines)}
+        return {int(place): why for place, _, why in (line.partition("\t") for line in lines)}
     except (OSError, ValueError):
         return {}
 
@@ -226,88 +246,43 @@ def _row(
     if (why := validate(atoms)) is not None:
         return Row(record.file, record.frame, found, error=why)
     formula = reduced_formula(atoms.numbers)
-    values = []
-    for name in names if wanted is None else ():
-        value = atoms.info.get(name, math.nan)
-        try:
-            values.append(float(value))
-        except (TypeError, ValueError):
-            return Row(record.file, record.frame, found, formula, error=f"{name} is {value!r}, which is no number")
-    word = str(atoms.info.get(split, "")) if split is not None and wanted is None else ""
-    if wanted is None and not any(math.isfinite(v) for v in values):
-        return None
-    return Row(record.file, record.frame, found, formula, tuple(values), word)
+    if wanted is not None:  # the table knows the rest
+        return Row(record.file, record.frame, found, formula)
+    try:
+        values = tuple(number(name, atoms.info.get(name)) for name in names)
+    except BadCrystal as err:
+        return Row(record.file, record.frame, found, formula, error=str(err))
+    word = str(atoms.info.get(split, "")) if split is not None else ""
+    return Row(record.file, record.frame, found, formula, values, word)
 
 
 def _ids(record: Record, id_key: str | None) -> list[str]:
     """Return what the file calls a crystal, and what the file is called."""
     assert record.atoms is not None
-    found, stem = given_id(record.atoms.info, id_key), Path(record.file).name.partition(".")[0]
+    found, stem = given_id(record.atoms.info, id_key), Path(bare_name(record.file)).stem
     return [*([found] if found else []), stem if record.frame == 0 else f"{stem}:{record.frame}"]
 
 
-def read_table(
-    path: str | Path, properties: Sequence[str], id_key: str | None, split: str | None
-) -> dict[str, tuple[int, tuple[float, ...], str]]:
-    """Read a CSV: id -> line, values and word of the split. Without a line of names, columns are id and properties.
+def _instead(name: str, paths: str | Path | Sequence[str | Path]) -> str:
+    """Return which numbers the first crystals state instead, the nearest name first."""
+    infos = [record.atoms.info for record in next(chunks(paths, _FIRST)).read() if record.atoms is not None]
+    keys = sorted({key for info in infos for key, value in info.items() if _is_stated(key, value)})
+    return f"{did_you_mean(name, keys)}; the first ones state {', '.join(keys) or 'no numbers: give a table of them'}"
 
-    Raises:
-        BadFile: for ids that come twice or are missing, and values that are no numbers, each with its line.
-        BadOption: for a property that is no column.
-    """
+
+def _is_stated(key: str, value: object) -> bool:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            cells = [(handle_line, row) for handle_line, row in enumerate(csv.reader(handle), 1) if any(row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as err:
-        raise BadFile(f"{path}: cannot be read as a CSV ({err}); check the path and the format") from err
-    if not cells:
-        raise BadFile(f"{path}: the table is empty")
-    header, body = [name.strip() for name in cells[0][1]], cells[1:]
-    if len(header) == 1 + len(properties) and _is_number(header[1]):  # no line of names
-        header, body = [id_key or "id", *properties], cells
-    for name in (*properties, *([split] if split else []), *([id_key] if id_key else [])):
-        if name not in header:
-            raise BadOption(
-                f"{path}: there is no column '{name}'{did_you_mean(name, header)}; there are {', '.join(header)}"
-            )
-    id_column = header.index(id_key or next((key for key in ID_KEYS if key in header), header[0]))
-    columns = [header.index(name) for name in properties]
-    found: dict[str, tuple[int, tuple[float, ...], str]] = {}
-    for line, row in body:
-        where = f"{path}, line {line}"
-        if len(row) != len(header):
-            raise BadFile(f"{where}: {len(row)} values, but there are {len(header)} columns; mend the line")
-        name = row[id_column].strip()
-        if not name:
-            raise BadFile(f"{where}: the id is missing; give one or take the line out")
-        if name in found:
-            raise BadFile(f"{where}: the id '{name}' stood on line {found[name][0]} already; keep one")
-        values = tuple(_value(row[column].strip(), header[column], where) for column in columns)
-        found[name] = (line, values, row[header.index(split)].strip() if split else "")
-    return found
-
-
-def _value(text: str, name: str, where: str) -> float:
-    """Return the number in a cell, NaN for an empty one."""
-    if text and not _is_number(text):
-        raise BadFile(f"{where}: {name} is '{text}', which is no number; leave it empty")
-    return float(text) if text else math.nan
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
+        return math.isfinite(number(key, value))
+    except BadCrystal:
         return False
-    return True
 
 
 def _from_table(
-    kept: list[tuple[Row, int]], lines: Mapping[str, tuple[int, tuple[float, ...], str]], table: str
+    kept: list[tuple[Row, int]], lines: Mapping[str, Line], known: set[str], table: str
 ) -> tuple[list[tuple[Row, int]], list[Row]]:
-    """Give crystals the values of their lines; lines without a crystal are refused."""
+    """Give crystals the values of their lines; bad lines, and those without a crystal here or `known`, are refused."""
     seen: dict[str, Row] = {}
-    out = []
+    out, refused = [], []
     for row, shard in kept:
         if row.id in seen:
             other = seen[row.id]
@@ -316,15 +291,15 @@ def _from_table(
                 f" {row.frame}); tell them apart, or name the key of the id with id_key"
             )
         seen[row.id] = row
-        _, values, word = lines[row.id]
-        if any(math.isfinite(v) for v in values):
-            out.append((Row(row.file, row.frame, row.id, row.formula, values, word, row.place), shard))
-    missing = [
-        Row(table, line, name, error=f"line {line}: there is no crystal with the id '{name}'")
-        for name, (line, _, _) in lines.items()
-        if name not in seen
-    ]
-    return out, missing
+        if lines[row.id].error is None:
+            out.append((replace(row, values=lines[row.id].values, split=lines[row.id].word), shard))
+    for name, line in lines.items():
+        if line.error is not None:
+            refused.append(Row(table, line.number, name, error=line.error))
+        elif name not in seen and name not in known:
+            why = f"line {line.number}: there is no crystal with the id '{name}'"
+            refused.append(Row(table, line.number, name, error=why))
+    return out, refused
 
 
 def _splits(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 from collections import Counter
 from dataclasses import asdict
@@ -14,7 +15,7 @@ import torch
 from ase.data import chemical_symbols
 
 from lodewell import __version__
-from lodewell.errors import BadFile, BadOption
+from lodewell.errors import BadFile, BadOption, LodewellError
 from lodewell.files import atomic_path, check_writable
 from lodewell.predict.architecture import Architecture, make_architecture
 from lodewell.predict.cache import cache_folder
@@ -24,6 +25,8 @@ from lodewell.predict.model import SUFFIX, Described, Model
 from lodewell.predict.novelty import fit_novelty
 from lodewell.predict.options import TrainOptions
 from lodewell.predict.train import Report, Run, Task, find_rate, keep_memory, mean_errors, pick_device, train_member
+
+logger = logging.getLogger(__name__)
 
 _PLACES = ("data", "table", "cache", "workers", "threads", "about")  # what a card has no use for, or says elsewhere
 
@@ -45,7 +48,7 @@ def train(options: TrainOptions, out: str | Path, resume: bool = True, report: R
 
 
 def read(options: TrainOptions) -> tuple[Dataset, Architecture]:
-    """Read the data that the options name, with their features.
+    """Read the data that the options name, with their features; what is doubtful in them goes to the log.
 
     Raises:
         BadFile, BadOption: as `read_dataset`.
@@ -58,6 +61,8 @@ def read(options: TrainOptions) -> tuple[Dataset, Architecture]:
         split=options.split, validation=options.validation, test=options.test, seed=options.seed,
         cache=cache_folder(options.cache), workers=options.workers,
     )  # fmt: skip
+    for sentence in dataset.warnings:
+        logger.warning("look: %s", sentence)
     return dataset, architecture
 
 
@@ -109,6 +114,11 @@ def _judge(model: Model, task: Task, options: TrainOptions) -> None:
     values, seen = {}, {}
     for name in ("val", "test"):
         values[name] = np.stack([task.predict(member, part[name]) for member in model.members])
+        if not np.isfinite(values[name]).all():
+            raise LodewellError(
+                f"predictions of the {name} part are no finite numbers, and no model is written: look at the values "
+                "trained on, or take a lower lr"
+            )
     some = np.random.default_rng(options.seed).permutation(part["train"])[:4000]
     for name, chosen in (("train", some), ("val", part["val"])):
         batches = [model.evaluate(dataset.crystals(chosen[k : k + 256]))[1] for k in range(0, len(chosen), 256)]

@@ -41,6 +41,7 @@ class Invariant(Architecture):
 
     name: ClassVar[str] = "invariant"
     version: ClassVar[int] = 1
+    may_be_zero: ClassVar[frozenset[str]] = frozenset({"charges"})
     fields: ClassVar[dict[str, Field]] = {
         "number": Field("orbit"),
         "weight": Field("orbit"),
@@ -54,9 +55,10 @@ class Invariant(Architecture):
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Return width of the states, number of layers, channels of the messages, charges of the sums (0: none), dropout.
+        """Return the width of the states and what the layers have: their number, channels, charges, and dropout.
 
-        `dropout` is the share of what the layers read that is left out at random in training.
+        `channels` are those of the messages; `charges` those of the sums, of which 0 leaves the sums out; `dropout` is
+        the share of what is read that is left out at random in training.
         """
         return {"width": 96, "layers": 4, "channels": 96, "charges": 12, "dropout": 0.2}
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 SUFFIX = ".safetensors"
+SHIPPED = "properties"
 _KEY = "lodewell"
 _CURE = "train it again, or use the version of lodewell that wrote it"
 _NEEDED = ("elements", "calibration", "novelty")  # of the card, without which no prediction can be judged
@@ -135,14 +137,39 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def load_model(path: str | Path) -> Model:
-    """Read a model.
+def shipped_model(name: str) -> Path | None:
+    """Return the file of a shipped model, or None."""
+    found = resources.files("lodewell") / "data" / f"{name}{SUFFIX}"
+    return Path(str(found)) if found.is_file() else None
+
+
+def find_model(name: str | Path) -> Path:
+    """Return the file of a model: of a shipped name, a file itself, or the one in a folder of `lodewell train`.
 
     Raises:
-        BadFile: when the file is damaged, holds no model, or one of another version.
+        BadFile: when there is none.
+    """
+    place = shipped_model(str(name)) or Path(name)
+    if place.is_dir():
+        place = place / f"model{SUFFIX}"
+        if not place.exists():
+            raise BadFile(f"{name}: the folder holds no {place.name}; `lodewell train ... --out {name}` writes it")
+    if not place.exists():
+        raise BadFile(f"{name}: there is no such file, and no shipped model of that name (there is '{SHIPPED}')")
+    if place.suffix == ".checkpoint":
+        raise BadFile(f"{name}: a checkpoint, with which `lodewell train` goes on; give the model{SUFFIX} beside it")
+    return place
+
+
+def load_model(name: str | Path = SHIPPED) -> Model:
+    """Read a model: of a shipped name, a file, or a folder that `lodewell train` wrote.
+
+    Raises:
+        BadFile: when there is none, the file is damaged, holds no model, or one of another version.
         LodewellError: when torch is missing.
     """
     need_torch()
+    path = find_model(name)
     import torch
     from safetensors import SafetensorError, safe_open
 

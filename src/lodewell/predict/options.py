@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from lodewell.errors import BadOption
+
+_LEAST = {"members": 1, "epochs": 1, "batch_size": 1, "threads": 1, "patience": 0, "seed": 0, "weight_decay": 0}
+_SHARES = ("validation", "test", "warm_up", "ema")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,18 +75,20 @@ class TrainOptions:
     about: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("members", "epochs", "batch_size", "threads"):
-            if getattr(self, name) < 1:
-                raise BadOption(f"{name} is {getattr(self, name)}, but at least 1 is wanted")
-        for name in ("validation", "test", "warm_up"):
+        for name, least in _LEAST.items():
+            if not least <= getattr(self, name) < math.inf:
+                raise BadOption(f"{name} is {getattr(self, name)}, but at least {least} is wanted")
+        for name in _SHARES:
             if not 0.0 <= getattr(self, name) < 1.0:
-                raise BadOption(f"{name} is {getattr(self, name)}, but a share between 0 and 1 is wanted")
+                raise BadOption(f"{name} is {getattr(self, name)}, but a share from 0 to below 1 is wanted")
+        if not self.clip > 0.0:
+            raise BadOption(f"clip is {self.clip}, but a number above 0 is wanted")
+        if len(set(self.properties)) < len(self.properties):
+            raise BadOption(f"a property is named twice in {', '.join(self.properties)}: name each once")
         if self.validation == 0.0 and self.split is None:
             raise BadOption("validation is 0: some formulas must be kept to see how far the training is")
         if self.lr != "auto" and not 0.0 < self.lr < 1.0:
             raise BadOption(f"lr is {self.lr}, but a number between 0 and 1, or auto, is wanted")
-        if not 0.0 <= self.ema < 1.0:
-            raise BadOption(f"ema is {self.ema}, but a number from 0 to below 1 is wanted")
         if self.member is not None and not 0 <= self.member < self.members:
             raise BadOption(f"member is {self.member}, but the ensemble has the members 0 to {self.members - 1}")
         for name in self.weights:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib import resources
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,17 +18,16 @@ from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.dimensions import dimensions
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.crystals.validate import validate
-from lodewell.errors import BadFile, BadOption, LodewellError, did_you_mean
+from lodewell.errors import BadOption, LodewellError, did_you_mean
 from lodewell.predict.architecture import Architecture, Arrays, make_architecture
 from lodewell.predict.identity import given_id
-from lodewell.predict.model import SUFFIX, Model, load_model, need_torch
+from lodewell.predict.model import SHIPPED, Model, load_model
 from lodewell.workers import one_line, open_workers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Crystals: TypeAlias = Atoms | str | Path | Sequence[Atoms | str | Path]
-SHIPPED = "properties"
 CHUNK = 100  # crystals a task
 FEW = 6  # chunks that are done here sooner than worker processes would have started
 BATCH, BATCH_BYTES = 128, 1 << 24  # most crystals that the networks see at a time, and bytes of their features
@@ -49,6 +47,7 @@ class Prediction:
     | `values`, `sigma` | property -> value and standard deviation, in `units` |
     | `units` | property -> unit |
     | `warnings` | why the crystal is unusual to the model |
+    | `unusual` | how far from the crystals trained on, by states or distances: 1 is as far as 99 % of held-out ones |
     | `error` | why nothing can be said; None when something can |
     | `stated` | property -> value that the file itself gives, for comparison |
     """
@@ -61,6 +60,7 @@ class Prediction:
     sigma: dict[str, float] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    unusual: float | None = None
     error: str | None = None
     stated: dict[str, float] = field(default_factory=dict)
 
@@ -77,36 +77,15 @@ class Prediction:
                 for name, value in self.values.items()
             },
             "warnings": list(self.warnings),
+            "unusual": self.unusual,
             "error": self.error,
         }
-
-
-def shipped_model(name: str) -> Path | None:
-    """Return the file of a shipped model, or None."""
-    found = resources.files("lodewell") / "data" / f"{name}{SUFFIX}"
-    return Path(str(found)) if found.is_file() else None
-
-
-def open_model(model: str | Path | Model | None) -> Model:
-    """Return a model by shipped name, file, or itself.
-
-    Raises:
-        BadFile: when there is no such model, or it cannot be read.
-        LodewellError: when torch is missing.
-    """
-    if isinstance(model, Model):
-        return model
-    need_torch()
-    place = shipped_model(str(model or SHIPPED)) or Path(model or SHIPPED)
-    if not place.exists():
-        raise BadFile(f"{model}: there is no such file, and no shipped model of that name (there is '{SHIPPED}')")
-    return load_model(place)
 
 
 def predict(
     crystals: Crystals,
     model: str | Path | Model | None = None,
-    properties: Sequence[str] | None = None,
+    properties: str | Sequence[str] | None = None,
     *,
     workers: int | None = 1,
 ) -> list[Prediction]:
@@ -114,8 +93,8 @@ def predict(
 
     Args:
         crystals: `ase.Atoms`, or files, folders and patterns, or a list of either.
-        model: a file that `lodewell train` wrote, or a model; None is the shipped one.
-        properties: those wanted; None is all of the model.
+        model: what `load_model` reads, or what it returns; None is the shipped one.
+        properties: the one or those wanted; None is all of the model.
         workers: processes that compute features; None is every core.
 
     Raises:
@@ -129,12 +108,12 @@ def predict(
 def predict_stream(
     crystals: Crystals,
     model: str | Path | Model | None = None,
-    properties: Sequence[str] | None = None,
+    properties: str | Sequence[str] | None = None,
     *,
     workers: int | None = 1,
 ) -> Iterator[Prediction]:
     """Predict crystals one after the other in constant memory; see `predict`."""
-    opened = open_model(model)
+    opened = model if isinstance(model, Model) else load_model(model or SHIPPED)
     wanted = wanted_targets(opened, properties)
     names = tuple(opened.targets[t].name for t in wanted)
     given = [crystals] if isinstance(crystals, (Atoms, str, Path)) else list(crystals)
@@ -154,27 +133,20 @@ def predict_stream(
     with open_workers(1 if len(first) < FEW else workers) as pool:
         for outcome in pool.map(task, chain(first, recipes)):
             if outcome.value is None:
-                yield from _lost(outcome.task, outcome.error)
+                for file, frame in outcome.task.entries():
+                    yield Prediction(file, frame, None, error=outcome.error)
             else:
                 yield from _judge(outcome.value, opened, wanted)
 
 
-def _lost(chunk: Chunk, error: str | None) -> Iterator[Prediction]:
-    """Yield a row for every entry of a chunk that was given up."""
-    if chunk.kind == "files":
-        yield from (Prediction(file, 0, None, error=error) for file in chunk.files)
-    else:
-        frames = range(chunk.first, max(chunk.last, chunk.first + 1))
-        yield from (Prediction(chunk.files[0], frame, None, error=error) for frame in frames)
-
-
-def wanted_targets(model: Model, properties: Sequence[str] | None) -> list[int]:
+def wanted_targets(model: Model, properties: str | Sequence[str] | None) -> list[int]:
     """Return the numbers of the targets asked for, all of them for None.
 
     Raises:
         BadOption: when the model does not predict a property.
     """
     names = [target.name for target in model.targets]
+    properties = [properties] if isinstance(properties, str) else properties
     for name in properties or ():
         if name not in names:
             raise BadOption(f"the model does not predict '{name}'{did_you_mean(name, names)}, but {', '.join(names)}")
@@ -218,7 +190,8 @@ def _stated(atoms: Atoms, properties: tuple[str, ...]) -> dict[str, float]:
     """Return the values that the file itself gives."""
     found = {name: atoms.info.get(name) for name in properties}
     numbers = (int, float, np.integer, np.floating)
-    return {name: float(v) for name, v in found.items() if isinstance(v, numbers) and np.isfinite(v)}
+    stated = {name: v for name, v in found.items() if isinstance(v, numbers) and not isinstance(v, bool)}
+    return {name: float(v) for name, v in stated.items() if np.isfinite(v)}
 
 
 def _judge(found: list[Featured], model: Model, wanted: list[int]) -> Iterator[Prediction]:
@@ -279,4 +252,5 @@ def _answers(arrays: list[Arrays], model: Model, wanted: list[int]) -> Iterator[
             "sigma": {target.name: float(sigma_bt[b, t]) for t, target in targets},
             "units": {target.name: target.unit for _, target in targets},
             "warnings": tuple(warnings(model, _symbols(arrays[b]["number"]), strange)),
+            "unusual": float(strange.max()),
         }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Floats
-from lodewell.errors import BadOption
+from lodewell.errors import BadCrystal, BadOption
 
 ELEMENTS = 119  # columns of a composition; column 0 stays empty
 _RIDGE = 0.1  # crystals' worth of doubt in an element's reference
+_LARGEST = 1e30  # beyond it, single precision overflows
+_FAR = 100.0  # times what 95 % of the values of an unknown property stay below
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,47 @@ def known(name: str) -> Property | None:
         if name == key or name.endswith(f"_{key}"):
             return found
     return None
+
+
+def number(name: str, given: object) -> float:
+    """Return a property's value as a number, NaN where there is none: nothing, an empty cell, nan, a truth value.
+
+    Raises:
+        BadCrystal: for what cannot be learnt: other text, a number without bounds, a modulus that is not positive.
+    """
+    if given is None or given == "" or isinstance(given, (bool, np.bool_)):
+        return math.nan
+    try:
+        value = float(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise BadCrystal(f"{name} is {str(given)[:40]!r}, which is no number; correct it or leave it out") from None
+    if abs(value) > _LARGEST:
+        raise BadCrystal(f"{name} is {value:g}, beyond all bounds; correct it or leave it out")
+    found = known(name)
+    if found is not None and found.logarithmic and value <= 0.0:
+        raise BadCrystal(f"{name} is {value:g}, but it is learnt as a logarithm: correct what is not above 0")
+    return value
+
+
+def doubts(name: str, values_b: Floats, ids: Sequence[str]) -> list[str]:
+    """Return sentences on what looks wrong in a property's values: another unit, or some that lie far outside."""
+    if unit := doubt_unit(name, values_b):
+        return [unit]
+    found, there = known(name), np.isfinite(values_b)
+    if found is not None:
+        low, high = found.low, found.high
+    else:
+        high = _FAR * float(np.quantile(np.abs(values_b[there]), 0.95)) if there.any() else 0.0
+        low = -high
+    beyond_b = np.where(there, np.maximum(low - values_b, values_b - high), 0.0)
+    outside, worst = int((beyond_b > 1e-9).sum()), int(beyond_b.argmax()) if len(beyond_b) else 0
+    if outside == 0 or high == 0.0:
+        return []
+    unit = f" {found.unit}" if found is not None else ""
+    return [
+        f"{name}: {outside:,} of {int(there.sum()):,} values lie outside {low:.4g} to {high:.4g}{unit}, the furthest is"
+        f" {values_b[worst]:.4g} of {ids[worst]}: check them"
+    ]
 
 
 def doubt_unit(name: str, values: Floats) -> str | None:

@@ -32,7 +32,7 @@ from lodewell.predict.targets import Target, composition
 
 VERSION = 1  # of checkpoints
 _BETA = 0.05  # of the Huber loss, in standard deviations
-_WATCH = 50  # steps between looks at the loss on a GPU, where each look waits for the device
+_WATCH = 50  # steps between looks at the loss on a GPU
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -160,7 +160,7 @@ class Run:
         self.history: list[dict[str, Any]] = []
         self.steps = 0
         self.best: dict[str, Tensor] = {}
-        self._watched: list[tuple[Tensor, NDArray[np.int64]]] = []
+        self._watched: list[tuple[int, Tensor, NDArray[np.int64]]] = []
 
     @property
     def steps_an_epoch(self) -> int:
@@ -208,18 +208,22 @@ class Run:
         return loss.detach()
 
     def _watch(self, loss: Tensor, indices: NDArray[np.int64]) -> None:
+        """Keep a loss to be looked at, on a GPU with others since each look waits for the device."""
+        self._watched.append((self.steps + 1, loss, indices))
+        if loss.device.type == "cpu" or len(self._watched) == _WATCH:
+            self._look()
+
+    def _look(self) -> None:
         """Stop at a loss that is no number, and say in which batch."""
-        self._watched.append((loss, indices))
-        if len(self._watched) < (1 if loss.device.type == "cpu" else _WATCH):
-            return
-        bad = ~torch.isfinite(torch.stack([value for value, _ in self._watched]))
-        if bad.any():
-            indices = self._watched[int(bad.nonzero()[0])][1]
-            ids = [self.task.dataset.ids[b] for b in indices]
-            raise NotANumber(
-                f"the loss is no finite number at step {self.steps + 1}, in the batch of {', '.join(ids[:8])}"
-                f"{' ...' if len(ids) > 8 else ''}: look at these crystals and their values, or take a lower lr"
-            )
+        for (step, _, indices), fine in zip(
+            self._watched, torch.isfinite(torch.stack([loss for _, loss, _ in self._watched])).tolist(), strict=True
+        ):
+            if not fine:
+                ids = [self.task.dataset.ids[b] for b in indices]
+                raise NotANumber(
+                    f"the loss is no finite number at step {step}, in the batch of {', '.join(ids[:8])}"
+                    f"{' ...' if len(ids) > 8 else ''}: look at these crystals and their values, or take a lower lr"
+                )
         self._watched.clear()
 
     def epoch(self, highest: float) -> dict[str, Any]:
@@ -232,6 +236,8 @@ class Run:
             self.step(indices, learning_rate(self.steps, total, highest, self.options.warm_up))
             for indices in self.batches(number)
         ]
+        if self._watched:
+            self._look()
         trained = time.perf_counter() - start
         line = {
             "epoch": number + 1,
@@ -316,10 +322,11 @@ def signature(task: Task, options: TrainOptions, seed: int) -> str:
     words = [
         VERSION, seed, task.architecture.name, task.architecture.version, task.architecture.settings,
         [getattr(options, name) for name in names], sorted(options.weights.items()), task.dataset.ids,
-        task.dataset.split_b.tolist(),
+        task.dataset.split_b.tolist(), [Path(shard.path).name for shard in task.dataset.shards],
     ]  # fmt: skip
     machine = hashlib.blake2b(json.dumps(words).encode(), digest_size=16)
-    machine.update(np.ascontiguousarray(task.dataset.values_bt).tobytes())
+    for array in (task.dataset.values_bt, task.dataset.shard_b, task.dataset.place_b):
+        machine.update(np.ascontiguousarray(array).tobytes())
     return machine.hexdigest()
 
 

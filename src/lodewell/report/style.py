@@ -59,6 +59,20 @@ def figure(width: float, height: float) -> Iterator[Any]:
         yield drawn
 
 
+def figure_path(path: str | Path) -> Path:
+    """Return where a figure is written: as PNG where nothing is said.
+
+    Raises:
+        BadOption: for an ending that figures do not have.
+    """
+    target = Path(path)
+    if not target.suffix:
+        target = target.with_name(target.name + ".png")
+    if target.suffix.lower() not in FORMATS:
+        raise BadOption(f"{target}: figures are written as {', '.join(FORMATS)}, not '{target.suffix}'")
+    return target
+
+
 def save(drawn: Any, path: str | Path) -> Path:
     """Write a figure as PNG, SVG or PDF, by the ending of its name; none means PNG.
 
@@ -66,11 +80,7 @@ def save(drawn: Any, path: str | Path) -> Path:
         BadOption: for another ending.
         BadFile: when the place cannot be written.
     """
-    target = Path(path)
-    if not target.suffix:
-        target = target.with_name(target.name + ".png")
-    if target.suffix.lower() not in FORMATS:
-        raise BadOption(f"{target}: figures are written as {', '.join(FORMATS)}, not '{target.suffix}'")
+    target = figure_path(path)
     with atomic_path(target) as temporary:
         drawn.savefig(temporary, format=target.suffix.lower()[1:])
     return target
