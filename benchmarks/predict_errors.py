@@ -33,6 +33,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "published": ("published", {"sums": "published"}),
     "exact": ("published", {"sums": "exact"}),
     "near": ("invariant", {"charges": 0}),
+    "plain": ("invariant", {"dropout": 0.0}),
     "ours": ("invariant", {}),
 }
 WEIGHTS = dict(zip(TARGETS, (1.0, 0.3), strict=True))
@@ -120,7 +121,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that compute features")
     parser.add_argument("--data", type=Path, default=CRYSTALS)
     parser.add_argument("--report", action="store_true")
-    parser.add_argument("--longer", type=Path, help="for --report: a folder with longer runs of ours")
     parser.add_argument("--speed", action="store_true")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ def main() -> None:
 
         write_speed(args)
     elif args.report:
-        write_report(args.folder, args.longer)
+        write_report(args.folder)
     else:
         for seed in args.seeds:
             for row in args.rows:

@@ -19,23 +19,24 @@ from lodewell.report.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMIL
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 ROWS = {"local": "local edges only", "published": "published", "exact": "published, exact sums",
-        "near": "ours without sums", "ours": "ours"}  # fmt: skip
-LONGER = "longer"  # ours for more epochs, from a folder of its own
-COLOURS = {"local": SKY, "published": BLUE, "exact": ORANGE, "near": GREEN, "ours": VERMILION, LONGER: PURPLE}
+        "near": "ours without sums", "plain": "ours without dropout", "ours": "ours"}  # fmt: skip
+COLOURS = dict(zip(ROWS, (SKY, BLUE, ORANGE, GREEN, PURPLE, VERMILION), strict=True))
 TARGETS = {"mp2018_formation_energy_per_atom": ("formation energy", "meV/atom", 1e3),
            "mp2018_band_gap": ("band gap", "eV", 1.0)}  # fmt: skip
 PAIRS = (
     ("ours", "published"),
-    (LONGER, "published"),
     ("ours", "exact"),
     ("ours", "near"),
+    ("ours", "plain"),
     ("ours", "local"),
+    ("near", "published"),
     ("near", "local"),
     ("exact", "published"),
     ("published", "local"),
 )
 ANCHORS = "On the same test crystals, trained on 60,000: ALIGNN 23.2 and gradient-boosted trees 47.5 meV/atom."
 RESAMPLES = 10_000
+TOGETHER = ", seeds together"
 Floats = NDArray[np.float64]
 
 
@@ -83,11 +84,6 @@ def read_rows(out: Path) -> dict[str, Row]:
     return rows
 
 
-def title(name: str, row: Row) -> str:
-    """Name a row for people, with its epochs."""
-    return f"{ROWS.get(name, ROWS['ours'])}, {row.runs[0]['epochs']} epochs"
-
-
 def paired_bootstrap(difference_k: Floats, seed: int = 0) -> tuple[float, float, float]:
     """Return the mean of paired differences and its interval of 95 %."""
     generator = np.random.default_rng(seed)
@@ -97,16 +93,21 @@ def paired_bootstrap(difference_k: Floats, seed: int = 0) -> tuple[float, float,
     return float(difference_k.mean()), float(low), float(high)
 
 
-def write_report(out: Path, longer: Path | None = None) -> None:
-    """Write tables and figures of the runs in a folder; `longer` is one with longer runs of ours."""
+def write_report(out: Path) -> None:
+    """Write tables and figures of the runs in a folder."""
     rows = read_rows(out)
-    if longer is not None:
-        rows[LONGER] = read_rows(longer)["ours"]
-    runs = [run for row in rows.values() for run in row.runs]
-    settings = {f"width {run['width']}, {run['epochs']} epochs, lr {run['lr']:g}" for run in runs}
+    settings: dict[str, list[str]] = {}
+    for name, row in rows.items():
+        run = row.runs[0]
+        about = f"width {run['width']}, {run['epochs']} epochs, learning rate {run['lr']:g}"
+        settings.setdefault(about, []).append(ROWS[name])
     test = len(next(iter(rows.values())).runs[0]["crystals"])
     train = next(iter(rows.values())).runs[0]["train"]
-    write_errors(rows, f"{train:,} training, {test:,} test crystals of the 2018 split; {', '.join(sorted(settings))}")
+    write_errors(
+        rows,
+        f"{train:,} training, {test:,} test crystals of the 2018 split; "
+        + "; ".join(f"{about}: {', '.join(names)}" for about, names in settings.items()),
+    )
     write_differences(rows)
     draw_parity(rows, IMAGES / "predict-parity.png")
     draw_cost(rows, IMAGES / "predict-cost.png")
@@ -119,7 +120,7 @@ def write_errors(rows: dict[str, Row], what: str) -> None:
         columns += [f"{name}, {unit}", "together"]
     cells = []
     for name, row in rows.items():
-        line: list[object] = [title(name, row)]
+        line: list[object] = [ROWS[name]]
         for target, (_, _, scale) in TARGETS.items():
             mae_s = scale * row.error_sk(target).mean(1)
             spread = f" ± {mae_s.std(ddof=1):.2g}" if len(mae_s) > 1 else ""
@@ -142,27 +143,33 @@ def write_differences(rows: dict[str, Row]) -> None:
     for a, b in PAIRS:
         if a not in rows or b not in rows:
             continue
-        line = [f"{title(a, rows[a])} − {title(b, rows[b])}"]
+        line = [f"{ROWS[a]} − {ROWS[b]}"]
         for target, (name, _, scale) in TARGETS.items():
-            difference_k = scale * (rows[a].error_sk(target).mean(0) - rows[b].error_sk(target).mean(0))
-            mean, low, high = paired_bootstrap(difference_k)
-            found[f"{a} - {b}, {name}"] = (mean, low, high)
-            line.append(f"{mean:+.3g} [{low:+.3g}, {high:+.3g}]".replace("-", "−"))
+            for what in ("", TOGETHER):
+                error_k = {
+                    row: rows[row].ensemble_k(target) if what else rows[row].error_sk(target).mean(0) for row in (a, b)
+                }
+                mean, low, high = paired_bootstrap(scale * (error_k[a] - error_k[b]))
+                found[f"{a} - {b}, {name}{what}"] = (mean, low, high)
+                line.append(f"{mean:+.3g} [{low:+.3g}, {high:+.3g}]".replace("-", "−"))
         cells.append(line)
     report(
         "predict_differences",
         "Is one network better than another?",
-        ["mean difference of absolute errors", *(f"{name}, {unit}" for name, unit, _ in TARGETS.values())],
+        [
+            "mean difference of absolute errors",
+            *(f"{name}{what}, {unit}" for name, unit, _ in TARGETS.values() for what in ("", TOGETHER)),
+        ],
         cells,
         f"In brackets the interval of 95 %: paired bootstrap over structures, {RESAMPLES:,} resamples; negative: the "
-        "first is better.",
+        "first is better. Errors of single networks, averaged over their seeds, and of the seeds together.",
         differences=found,
     )
 
 
 def draw_parity(rows: dict[str, Row], path: Path) -> None:
     """Draw predicted against reference of the published network and ours, each the mean of its seeds."""
-    shown = [name for name in ("published", LONGER if LONGER in rows else "ours") if name in rows]
+    shown = [name for name in ("published", "ours") if name in rows]
     with figure(4.2 * len(TARGETS), 4.0 * len(shown)) as drawn:
         panels = drawn.subplots(len(shown), len(TARGETS), squeeze=False)
         for line, name in zip(panels, shown, strict=True):
@@ -172,9 +179,9 @@ def draw_parity(rows: dict[str, Row], path: Path) -> None:
                 axes.plot(ends, ends, color=GREY, lw=0.8, zorder=1)
                 axes.scatter(x, y, s=6, color=COLOURS[name], alpha=0.5, linewidths=0, zorder=2)
                 axes.set(
-                    title=f"{title(name, rows[name]).capitalize()}: {quantity}",
-                    xlabel="reference (eV)",
-                    ylabel="predicted (eV)",
+                    title=f"{ROWS[name].capitalize()}: {quantity}",
+                    xlabel=f"reference ({unit.removeprefix('m')})",
+                    ylabel=f"predicted ({unit.removeprefix('m')})",
                 )
                 axes.text(
                     0.05, 0.95, f"MAE {scale * np.abs(y - x).mean():.3g} {unit}", transform=axes.transAxes, va="top"
@@ -192,15 +199,15 @@ def draw_cost(rows: dict[str, Row], path: Path) -> None:
                 mae_s, cost = scale * row.error_sk(target).mean(1), row.mean("cpu_seconds") / 60
                 spread = mae_s.std(ddof=1) if len(mae_s) > 1 else 0.0
                 axes.errorbar([cost], [mae_s.mean()], yerr=[spread], fmt="o", color=COLOURS[name], capsize=3, ms=6,
-                              label=title(name, row))  # fmt: skip
+                              label=ROWS[name])  # fmt: skip
                 together = scale * row.ensemble_k(target).mean()
                 axes.plot([cost], [together], marker="D", ms=5, mfc="white", color=COLOURS[name])
             axes.set(
                 title=quantity.capitalize(), xlabel="training of one network (CPU minutes)", ylabel=f"MAE ({unit})"
             )
-            axes.set(xlim=(0, 1.15 * axes.get_xlim()[1]), ylim=(0, None))
+            axes.set(xlim=(0, 1.15 * axes.get_xlim()[1]))
             axes.set_title(
                 "dots: one; diamonds: mean of the seeds", loc="right", fontsize=8, fontweight="normal", color=GREY
             )
-        drawn.axes[0].legend(loc="lower right")
+        drawn.axes[0].legend(loc="center", bbox_to_anchor=(0.6, 0.45))
         save(drawn, path)
