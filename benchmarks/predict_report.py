@@ -30,6 +30,7 @@ PAIRS = (
     ("ours", "plain"),
     ("ours", "local"),
     ("near", "published"),
+    ("plain", "published"),
     ("near", "local"),
     ("exact", "published"),
     ("published", "local"),
