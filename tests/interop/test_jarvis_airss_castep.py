@@ -23,6 +23,15 @@ def read(tmp_path: Path, document: object) -> list[Record]:
     return list(read_crystals(tmp_path / "a.json"))
 
 
+def test_jarvis_documents_keep_what_they_state(tmp_path: Path) -> None:
+    atoms = {"lattice_mat": [[3, 0, 0], [0, 3, 0], [0, 0, 3]], "coords": [[0, 0, 0]], "elements": ["Po"]}
+    document = {"jid": "JVASP-1", "atoms": atoms, "hse_gap": "na", "bulk_modulus_kv": 40.1, "func": "OptB88vdW"}
+    (tmp_path / "a.json").write_text(json.dumps([document]))
+    (record,) = read_crystals(tmp_path / "a.json")
+    assert record.atoms is not None, record.error
+    assert record.atoms.info == {"id": "JVASP-1", "bulk_modulus_kv": 40.1, "func": "OptB88vdW"}
+
+
 @pytest.mark.parametrize("cartesian", [False, True, "False"])
 def test_jarvis_coordinates_are_fractional_unless_said(tmp_path: Path, cartesian: object) -> None:
     atoms = bulk("GaAs", "zincblende", a=5.65)

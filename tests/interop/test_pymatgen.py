@@ -62,6 +62,16 @@ def test_documents_of_the_materials_project(tmp_path: Path, shape: str) -> None:
             assert record.atoms.info["energy_above_hull"] == 0.0
 
 
+def test_what_a_document_states_in_plain_values_is_kept(tmp_path: Path) -> None:
+    structure = AseAtomsAdaptor.get_structure(bulk("Si")).as_dict()
+    kept = {"hardness": 12.5, "is_metal": False, "crystal_system": "cubic", "efermi": -1}
+    left = {"energy": -5.4, "density": 2.3, "occupancy": "full", "story": "x" * 200, "gap": float("nan"), "deltas": [1]}
+    moduli = {"bulk_modulus": {"voigt": 88.9, "vrh": 88.8}, "shear_modulus": None}
+    (record,) = read(tmp_path, {"material_id": "mp-149", "structure": structure} | kept | left | moduli)
+    assert record.atoms is not None, record.error
+    assert record.atoms.info == kept | {"id": "mp-149", "bulk_modulus_voigt": 88.9, "bulk_modulus_vrh": 88.8}
+
+
 def test_oxidation_states_moments_and_selective_dynamics(tmp_path: Path) -> None:
     structure = Structure(
         Lattice.cubic(4.2),

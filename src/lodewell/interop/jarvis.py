@@ -9,9 +9,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from lodewell.errors import BadCrystal
-from lodewell.interop.pymatgen import plain_info
-
-KEPT = ("formation_energy_peratom", "ehull", "optb88vdw_total_energy", "optb88vdw_bandgap", "spg_symbol", "formula")
+from lodewell.interop.pymatgen import plain_info, stated
 
 
 def is_atoms(document: Any) -> bool:
@@ -45,9 +43,7 @@ def from_entry(document: dict[str, Any]) -> Atoms:
         if isinstance(document.get(key), str | int):
             atoms.info["id"] = document[key]
             break
-    for key in KEPT:
-        if isinstance(document.get(key), str | int | float) and document[key] != "na":
-            atoms.info[key] = document[key]
+    atoms.info |= stated({key: value for key, value in document.items() if key != "jid"})
     return atoms
 
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
+from lodewell.crystals.label_keys import KNOWN_NAMES
 from lodewell.errors import BadCrystal
 
-KEPT = (
-    "formula_pretty",
-    "energy_above_hull",
-    "formation_energy_per_atom",
-    "energy_per_atom",
-    "e_above_hull",
-    "band_gap",
-    "theoretical",
-    "is_stable",
-    "deprecated",
-)
+MODULI = ("bulk_modulus", "shear_modulus")
+STRUCTURAL = frozenset({"nsites", "volume", "density", "density_atomic"})  # true of the structure as it came only
+SPECIAL = KNOWN_NAMES | {"occupancy", "spacegroup", "unit_cell"}  # to ASE, or here, keys of another meaning
+LONGEST = 80  # characters of text that is kept
 IDENTIFIERS = ("material_id", "task_id", "mp_id", "id", "entry_id")
 FULLY = 1e-3  # occupancies are published with about three decimals
 
@@ -45,10 +40,28 @@ def from_entry(document: dict[str, Any]) -> Atoms:
         if isinstance(document.get(key), str | int):
             atoms.info["id"] = document[key]
             break
-    for key in KEPT:
-        if isinstance(document.get(key), str | int | float | bool):
-            atoms.info[key] = document[key]
+    atoms.info |= stated(document)
+    for name in MODULI:
+        if isinstance(document.get(name), dict):
+            atoms.info |= {f"{name}_{mean}": value for mean, value in stated(document[name]).items()}
     return atoms
+
+
+def stated(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what a document states in plain values: finite numbers, truth values and short text.
+
+    Left out are identifiers, keys that mean something else in `Atoms.info`, and what moving an atom makes untrue.
+    """
+    left_out = SPECIAL | STRUCTURAL | set(IDENTIFIERS)
+    return {
+        key: value
+        for key, value in document.items()
+        if key not in left_out
+        and (
+            (isinstance(value, str) and len(value) <= LONGEST and value not in ("", "na"))
+            or (isinstance(value, bool | int | float) and math.isfinite(value))
+        )
+    }
 
 
 def _symbol(site: dict[str, Any], number: int) -> str:
