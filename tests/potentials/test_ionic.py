@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from lodewell import BornMayer, Coulomb, LennardJones, London, check_potential, lattice_sum, relax
+from lodewell import BornMayer, Coulomb, LennardJones, London, check_potential, lattice_sum, relax, score
 from lodewell.errors import BadCrystal, BadOption, UnsupportedElement
 from lodewell.potentials.ionic import COULOMB
 
@@ -95,6 +95,50 @@ def test_a_charged_cell_is_said_to_be_one(caplog):
         charged.evaluate(atoms)
     assert [r.getMessage().startswith("charges of a cell add up to +1 e") for r in caplog.records] == [True]
     assert result.energy == pytest.approx(0.5 * COULOMB * lattice_sum(atoms)[0, 0], rel=1e-9)
+
+
+def test_a_charged_cell_is_relaxed_with_its_cell_fixed_alone():
+    """Energies of cells with a background do not compare: such a cell has no rank, and its size means nothing."""
+    neutral, rock_salt = bulk("MgO", "rocksalt", a=4.3), bulk("MgO", "rocksalt", a=4.3, cubic=True)
+    lacking = rock_salt.copy()
+    del lacking[0]
+    lacking.rattle(0.02, seed=1)
+    assert magnesia.excess_charge(lacking) == -2.0
+    assert (0.5 * magnesia).excess_charge(neutral) == 0.0
+    free = relax([neutral, lacking], magnesia, max_steps=300)
+    assert [r.status for r in free] == ["converged", "unsupported"]
+    assert free[1].message.startswith("charges of the cell add up to -2 e")
+    assert "with the cell fixed" in free[1].message
+    fixed = relax([neutral, lacking], magnesia, cell="fixed", max_steps=300)
+    assert [(r.status, r.rank, r.charge) for r in fixed] == [("converged", 1, 0.0), ("converged", None, -2.0)]
+    assert "it has no rank" in fixed[1].message
+    scored = score([neutral, lacking], magnesia)
+    assert [(s.status, s.rank, s.charge) for s in scored] == [("scored", 1, 0.0), ("scored", None, -2.0)]
+    assert "it has no rank" in scored[1].message
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Coulomb([1.0, -1.0]), "charges must be a mapping"),
+        (lambda: Coulomb({}), "charges must be a mapping"),
+        (lambda: Coulomb({"Na": "one"}), "the charge of Na must be a number, not 'one'"),
+        (lambda: London(63.8), "C6 must be a mapping"),
+        (lambda: London({"Ar-Ar": None}), "C6 of Ar-Ar must be a number"),
+        (lambda: London({("Ar", "Ar"): 63.8}), "C6 must be a mapping"),
+        (lambda: BornMayer({"Mg-O": 1428.5}), "needs A in eV and a positive ρ in Å, not 1428.5"),
+        (lambda: BornMayer({"Mg-O": (1428.5, "x")}), "needs A in eV and a positive ρ"),
+        (lambda: BornMayer({"Mg-O": (1428.5, 0.3, 6.0)}), "needs A in eV and a positive ρ"),
+    ],
+)
+def test_parameters_of_another_kind_are_refused(make, says):
+    with pytest.raises(BadOption, match=says):
+        make()
+
+
+def test_sums_say_what_they_are_made_of():
+    assert repr(magnesia) == "Coulomb(O, Mg) + BornMayer(O, Mg) + London(O, Mg)"
+    assert repr(0.5 * magnesia).startswith("0.5 * Coulomb(O, Mg) + 0.5 * ")
 
 
 def test_what_is_refused():

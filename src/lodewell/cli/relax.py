@@ -56,14 +56,16 @@ def command(
     it stopped when it is started again.
     """
     from lodewell.cli.progress import progress
+    from lodewell.compiled import COMPILING, compiled
     from lodewell.potentials.store import load
-    from lodewell.relax.compiling import compile_loops, compiled
+    from lodewell.relax import lbfgs
+    from lodewell.relax.compiling import compile_loops
     from lodewell.relax.folder import Folder, relax_folder, rows_json
 
     job = Folder(paths, potential, options, out, format.value, restart, duplicates, workers, cluster)
     with progress("relaxing crystals") as bar:
-        if cluster is None and not compiled():
-            bar.describe("compiling the loops, once after each installation")
+        if cluster is None and not compiled(lbfgs.advance):
+            bar.describe(COMPILING)
             compile_loops(load(potential))
             bar.describe("relaxing crystals")
         results = relax_folder(job, bar.advance)
@@ -107,7 +109,7 @@ def _show(results: list[Relaxed], job: Folder, limit: int, figure: bool) -> None
         counts_text = f"{sum(equals.values()):,} crystals equal a better one."
         screen.print(f"\n{counts_text}", end="")
     screen.print("\n" + ", ".join(f"{count:,} {status}" for status, count in counts.most_common()) + ".")
-    bad = [k for k, r in enumerate(results) if not r.sane]
+    bad = [k for k, r in enumerate(results) if not r.sane or r.charge]
     for k in bad[:8]:
         screen.print(f"[red]{results[k].status}:[/] {escape(f'{names[k]}: {results[k].message}')}")
     if len(bad) > 8:

@@ -92,7 +92,7 @@ def _show(rows: list[Scored], sort: Order, limit: int, potential: str, out: Path
     from lodewell.cli.tables import console, places
 
     screen, name_of = console(), dict(zip(map(id, rows), places(rows), strict=True))
-    good = [r for r in rows if r.energy_per_atom is not None]
+    good = [r for r in rows if r.rank is not None]
     keys = {Order.rank: lambda r: r.rank, Order.percentile: lambda r: (r.percentile, r.rank)}
     chosen = sorted(good, key=keys[sort]) if sort in keys else good
     shown = chosen[:limit] if limit else chosen
@@ -121,11 +121,11 @@ def _show(rows: list[Scored], sort: Order, limit: int, potential: str, out: Path
         screen.print(f"[yellow]thin:[/] {text}" + (f"  ({count:,} crystals)" if len(good) > 1 else ""))
     if len(thin) > 8:
         screen.print(f"… and {len(thin) - 8:,} more thin pairs (lodewell list {potential} --flagged)")
-    bad = [r for r in rows if r.energy_per_atom is None]
+    bad = [r for r in rows if r.rank is None]
     for r in bad[:8]:
         screen.print(f"[red]{r.status}:[/] {name_of[id(r)]}: {r.message}")
     if len(bad) > 8:
-        screen.print(f"… and {len(bad) - 8:,} more refused ({len(bad):,} in all; --json or --out tells each)")
+        screen.print(f"… and {len(bad) - 8:,} more without a rank ({len(bad):,} in all; --json or --out tells each)")
     if out is not None:
         screen.print(f"written: {out}")
 

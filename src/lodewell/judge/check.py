@@ -17,6 +17,7 @@ from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 from ase.units import kB
 
+from lodewell.crystals.given import given_list
 from lodewell.crystals.read import read_crystals
 from lodewell.errors import BadCrystal, BadOption, LodewellError
 from lodewell.judge import verdicts
@@ -86,7 +87,7 @@ def check(
 
 
 def _read(crystals: Crystals, potential: Potential) -> list[Atoms]:
-    given = [crystals] if isinstance(crystals, Atoms | str | Path) else list(crystals)
+    given = given_list(crystals)
     found = [a for a in given if isinstance(a, Atoms)]
     paths = [p for p in given if isinstance(p, str | Path)]
     records = list(read_crystals(paths)) if paths else []

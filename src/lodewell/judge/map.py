@@ -17,6 +17,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from lodewell.crystals.batch import Floats, Ints
+from lodewell.crystals.given import given_list, in_memory
 from lodewell.crystals.read import Record, read_crystals
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadOption
@@ -192,15 +193,9 @@ class _Survey:
 
 
 def _read(crystals: Crystals) -> Iterator[Record]:
-    given = [crystals] if isinstance(crystals, (Atoms, str, Path)) else list(crystals)
-    if not any(isinstance(c, Atoms) for c in given):
-        yield from read_crystals([c for c in given if not isinstance(c, Atoms)])
-        return
-    for k, c in enumerate(given):
-        if isinstance(c, Atoms):
-            yield Record("", k, c, None)
-        else:
-            yield Record(str(c), 0, None, "mix no paths with crystals")
+    given = given_list(crystals)
+    records = in_memory(given)
+    yield from read_crystals(given) if records is None else records
 
 
 def _as_gap(given: str | Path | GAP) -> GAP:

@@ -89,7 +89,7 @@ def relaxed_prototypes(potential: Potential, elements: Sequence[int]) -> list[Pr
     shapes = [
         (n, a)
         for n, a in _shapes(elements)
-        if potential.unsupported(a.numbers) is None and not potential.charged(a)  # a background has no size
+        if potential.unsupported(a.numbers) is None and not potential.excess_charge(a)  # a background has no size
     ]
     sized = [_sized(potential, atoms) for _, atoms in shapes]
     bound = [a for a in sized if isinstance(a, Atoms)]

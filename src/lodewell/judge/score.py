@@ -14,13 +14,14 @@ from ase import Atoms
 
 from lodewell.crystals.batch import Batch, Flags, Floats
 from lodewell.crystals.chemistry import reduced_formula
+from lodewell.crystals.given import given_list, in_memory
 from lodewell.crystals.neighbours import Neighbours
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.crystals.validate import validate
 from lodewell.judge.contacts import Contact, Survey, odd_contacts, survey
 from lodewell.judge.percentile import Percentile, percentile
 from lodewell.judge.thin import thin_p, thin_text
-from lodewell.potentials.base import Potential
+from lodewell.potentials.base import Potential, charged
 from lodewell.potentials.pair import pair_name
 from lodewell.potentials.statistical import Statistical, as_statistical
 from lodewell.potentials.store import load
@@ -45,12 +46,13 @@ class Scored:
     | `id` | its own name, if the file gave one |
     | `formula` | reduced, symbols sorted |
     | `status` | `scored`, `unsupported` (an element has no curve) or `bad input` |
-    | `message` | why not, and the cure; empty when scored |
+    | `message` | why not, and the cure; why a scored crystal has no rank; else empty |
     | `energy_per_atom` | eV; dimensionless times one where the potential was not calibrated |
     | `percentile` | 0-100 %, the share of known crystals with a lower or equal energy |
     | `percentile_among` | among whom: "Li-O-P (213 crystals)" |
     | `volume_per_atom` | Å^3; None without a volume |
-    | `rank` | 1 is the lowest energy per atom; None when not scored |
+    | `rank` | 1 is the lowest energy per atom; None when not scored, or charged |
+    | `charge` | e; charges of the cell that a background neutralises, so that its energy compares with no other |
     | `contacts` | odd contacts, the worst first, up to 50 |
     | `warnings` | curves that rest on thin statistics |
     | `pair_energies` | pair of elements -> what it adds to the energy per atom (eV) |
@@ -68,6 +70,7 @@ class Scored:
     percentile_among: str | None = None
     volume_per_atom: float | None = None
     rank: int | None = None
+    charge: float = 0.0
     contacts: tuple[Contact, ...] = ()
     warnings: tuple[str, ...] = ()
     pair_energies: dict[str, float] | None = None
@@ -107,16 +110,13 @@ def score_stream(
 ) -> Iterator[Scored]:  # fmt: skip
     """Score crystals one after the other in constant memory; not ranked, since that takes all of them."""
     model = potential if isinstance(potential, Potential) else load(potential)
-    given = [crystals] if isinstance(crystals, (Atoms, str, Path)) else list(crystals)
-    if any(isinstance(c, Atoms) for c in given):
-        records = [
-            Record("", k, c, None) if isinstance(c, Atoms) else Record(str(c), 0, None, "mix no paths with crystals")
-            for k, c in enumerate(given)
-        ]
-        for begin in range(0, len(records), CHUNK):
-            yield from score_records(records[begin : begin + CHUNK], model)
+    given = given_list(crystals)
+    records = in_memory(given)
+    while records is not None and (some := list(islice(records, CHUNK))):
+        yield from score_records(some, model)
+    if records is not None:
         return
-    recipes = chunks([c for c in given if not isinstance(c, Atoms)], CHUNK)
+    recipes = chunks(given, CHUNK)
     first = list(islice(recipes, FEW))
     n = 1 if len(first) < FEW and cluster is None else workers
     with open_workers(n, cluster) as pool:
@@ -129,29 +129,15 @@ def _score_chunk(chunk: Chunk, potential: Potential) -> list[Scored]:
 
 
 def _lost(outcome: Outcome[Chunk, list[Scored]]) -> Iterator[Scored]:
-    """Give the crystals of a chunk that could not be worked on a row each, as far as they can be counted."""
-    chunk, error = outcome.task, outcome.error or "lost"
-    if chunk.kind == "files":
-        places = [(name, 0) for name in chunk.files]
-    else:
-        last = max(chunk.last, chunk.first + (_count_frames(chunk.text) if chunk.kind == "text" else 1))
-        places = [(chunk.files[0], frame) for frame in range(chunk.first, last)]
-    for file, frame in places:
-        yield Scored(file, frame, None, None, "bad input", error)
-
-
-def _count_frames(text: bytes) -> int:
-    lines, at, count = text.split(b"\n"), 0, 0
-    while at < len(lines) and lines[at].strip().isdigit():
-        at += 2 + int(lines[at])
-        count += 1
-    return max(count, 1)
+    """Give the crystals of a chunk that could not be worked on a row each."""
+    for file, frame in outcome.task.entries():
+        yield Scored(file, frame, None, None, "bad input", outcome.error or "lost")
 
 
 def ranked(scored: Iterator[Scored] | Sequence[Scored]) -> list[Scored]:
     """Fill in `rank`, order kept: 1 is the lowest energy per atom, as when relaxing."""
     rows = list(scored)
-    good = [k for k, s in enumerate(rows) if s.energy_per_atom is not None]
+    good = [k for k, s in enumerate(rows) if s.energy_per_atom is not None and not s.charge]
     for rank, k in enumerate(sorted(good, key=lambda k: rows[k].energy_per_atom or 0.0), 1):
         rows[k] = replace(rows[k], rank=rank)
     return rows
@@ -222,8 +208,11 @@ def _score_batch(records: list[Record], atoms: list[Atoms], potential: Potential
     volume_b = np.where(batch.pbc_bc.all(axis=1), batch.volume_b, 0.0) / batch.count_b
     for b, (record, crystal, s) in enumerate(zip(records, atoms, batch.slices, strict=True)):
         place = percentile(table, float(table_energy_b[b]), crystal.numbers) if table else None
+        charge = potential.excess_charge(crystal)
         yield Scored(
-            record.file or None, record.frame, _id(crystal), reduced_formula(crystal.numbers), "scored", "",
+            record.file or None, record.frame, _id(crystal), reduced_formula(crystal.numbers), "scored",
+            f"{charged(charge)}: it has no rank" if charge else "",
+            charge=charge,
             energy_per_atom=float(energy_b[b]),
             percentile=place.value if place else None,
             percentile_among=place.label if place else None,

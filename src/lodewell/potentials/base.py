@@ -24,6 +24,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from lodewell.crystals.batch import Batch, Floats
+from lodewell.crystals.given import given_atoms
 from lodewell.crystals.neighbours import NO_PLACE, Neighbours
 from lodewell.errors import BadCrystal, BadOption, UnsupportedElement
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 # From this size on, atoms are visited in the order of their place in space: their neighbours then share cache lines.
 _SORT_FROM = 20_000
+_NAMED = 8  # elements that a repr tells one by one
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class Uncertainty:
     forces_nc: Floats
     stress_cc: Floats | None
     grade_n: Floats
+
+
+def charged(excess: float) -> str:
+    """Return the beginning of a sentence on a cell with an excess charge (e)."""
+    return f"charges of the cell add up to {excess:+.3g} e, and the background that neutralises them is in its energy"
 
 
 class Potential(ABC):
@@ -118,9 +125,13 @@ class Potential(ABC):
         """Say why this crystal cannot be computed, or None if it can; most families look at its elements alone."""
         return self.unsupported(atoms.numbers)
 
-    def charged(self, atoms: Atoms) -> bool:
-        """Whether its charges do not add up to zero, so that energies of different cells cannot be compared."""
-        return False
+    def excess_charge(self, atoms: Atoms) -> float:
+        """Return what the charges of a cell add up to (e); where that is not 0, energies of cells do not compare."""
+        return 0.0
+
+    def __repr__(self) -> str:
+        known = [chemical_symbols[z] for z in sorted(self.species or ())]
+        return f"{type(self).__name__}({', '.join(known) if len(known) <= _NAMED else f'{len(known)} elements'})"
 
     def _alternatives(self, missing: list[int]) -> str:
         return ""
@@ -137,7 +148,7 @@ class Potential(ABC):
             BadCrystal: when positions or cell are not finite, a periodic cell has no volume, or the family is not
                 defined for such a crystal.
         """
-        atoms = [crystals] if isinstance(crystals, Atoms) else list(crystals)
+        atoms = given_atoms(crystals)
         for k, a in enumerate(atoms):
             if why := self.unsupported(a.numbers):
                 raise UnsupportedElement(f"crystal {k} ({a.get_chemical_formula()}): {why}")

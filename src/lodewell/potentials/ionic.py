@@ -23,6 +23,7 @@ from lodewell.crystals.images import lower_triangle
 from lodewell.crystals.neighbours import Neighbours
 from lodewell.errors import BadCrystal, BadOption
 from lodewell.potentials import _ionic_sums as kernels
+from lodewell.potentials._radial import COULOMB
 from lodewell.potentials._sum_functions import POWER, bare
 from lodewell.potentials._sum_plans import plan, reduced
 from lodewell.potentials.base import Potential
@@ -31,7 +32,6 @@ from lodewell.potentials.pair import pair_species
 
 logger = logging.getLogger(__name__)
 
-COULOMB = 14.3996454784  # e²/(4πε0) in eV Å, CODATA 2018
 _NEUTRAL = 1e-8  # e; more than this a cell is called charged
 _DENSITY = 2.3  # reciprocal vectors against images, times N^(1/3): the quickest split measured for 1,000 ions
 
@@ -122,25 +122,30 @@ class Coulomb(LatticePotential):
     kind: ClassVar[str] = "coulomb"
 
     def __init__(self, charges: Mapping[str, float], tolerance: float = 1e-10) -> None:
-        for symbol, charge in charges.items():
+        self.charges = {
+            symbol: _number(charge, f"the charge of {symbol}")
+            for symbol, charge in _mapping(charges, "charges", '{"Na": 1.0, "Cl": -1.0}').items()
+        }
+        for symbol in self.charges:
             if symbol not in atomic_numbers:
                 raise BadOption(f"'{symbol}' is no element: charges are given as Na: 1.0")
-            if not math.isfinite(charge):
-                raise BadOption(f"the charge of {symbol} must be a number, not {charge}")
         super().__init__([atomic_numbers[symbol] for symbol in charges], tolerance)
-        self.charges = {symbol: float(charge) for symbol, charge in charges.items()}
         q_t = np.array([q for _, q in sorted((atomic_numbers[s], q) for s, q in self.charges.items())])
         self._charge_t = q_t
         self._coefficient_tt = COULOMB * np.outer(q_t, q_t)
         self._said = False
 
-    def charged(self, atoms: Atoms) -> bool:
-        """Whether the charges of this cell leave an excess."""
-        return abs(float(self._charge_t[self._type_z[atoms.numbers]].sum())) > _NEUTRAL
+    def excess_charge(self, atoms: Atoms) -> float:
+        """Return what the charges of a cell add up to (e), exactly 0 where they do but for rounding."""
+        return self._excess(self._type_z[atoms.numbers])
+
+    def _excess(self, type_n: Ints) -> float:
+        excess = float(self._charge_t[type_n].sum())
+        return excess if abs(excess) > _NEUTRAL else 0.0
 
     def _add(self, positions_nc: Floats, cell_cc: Floats, type_n: Ints, out: tuple[Floats, Floats, Floats]) -> None:
-        excess = float(self._charge_t[type_n].sum())
-        if abs(excess) > _NEUTRAL and not self._said:
+        excess = self._excess(type_n)
+        if excess and not self._said:
             self._said = True
             logger.warning(
                 "charges of a cell add up to %+.3g e: it is computed in a neutralising background, which makes "
@@ -157,6 +162,24 @@ class Coulomb(LatticePotential):
     def from_state(cls, meta: dict[str, Any], arrays: dict[str, Any]) -> Coulomb:
         """Make it from the charges."""
         return cls(meta["charges"], meta["tolerance"])
+
+
+def _number(given: Any, what: str) -> float:
+    """Return a finite number."""
+    try:
+        value = float(given)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise BadOption(f"{what} must be a number, not {given!r}")
+    return value
+
+
+def _mapping(given: Any, what: str, example: str) -> Mapping[str, Any]:
+    """Return a mapping from names."""
+    if not isinstance(given, Mapping) or not given or not all(isinstance(name, str) for name in given):
+        raise BadOption(f"{what} must be a mapping such as {example}, not {given!r}")
+    return given
 
 
 def _named_pairs(pairs: Mapping[str, Any]) -> tuple[list[int], list[tuple[int, int]]]:
@@ -179,13 +202,11 @@ class London(LatticePotential):
     kind: ClassVar[str] = "london"
 
     def __init__(self, c6: Mapping[str, float], tolerance: float = 1e-10) -> None:
-        species, places = _named_pairs(c6)
+        species, places = _named_pairs(_mapping(c6, "C6", '{"Ar-Ar": 63.8}'))
         super().__init__(species, tolerance)
-        self.c6 = {name: float(value) for name, value in c6.items()}
+        self.c6 = {name: _number(value, f"C6 of {name}") for name, value in c6.items()}
         self._coefficient_tt = np.zeros((len(species), len(species)))
-        for (name, value), (t, u) in zip(self.c6.items(), places, strict=True):
-            if not math.isfinite(value):
-                raise BadOption(f"C6 of {name} must be a number, not {value}")
+        for value, (t, u) in zip(self.c6.values(), places, strict=True):
             self._coefficient_tt[t, u] = self._coefficient_tt[u, t] = -value
 
     def _add(self, positions_nc: Floats, cell_cc: Floats, type_n: Ints, out: tuple[Floats, Floats, Floats]) -> None:
@@ -214,16 +235,20 @@ class BornMayer(LatticePotential):
     kind: ClassVar[str] = "born-mayer"
 
     def __init__(self, pairs: Mapping[str, Sequence[float]], tolerance: float = 1e-10) -> None:
-        species, places = _named_pairs(pairs)
+        species, places = _named_pairs(_mapping(pairs, "pairs", '{"Mg-O": (1428.5, 0.2945)}'))
         super().__init__(species, tolerance)
         self.pairs: dict[str, tuple[float, float]] = {}
         self._height_tt, self._rate_tt = np.zeros((2, len(species), len(species)))
         for (name, values), (t, u) in zip(pairs.items(), places, strict=True):
-            if len(values) != 2 or not (math.isfinite(values[0]) and 0.0 < values[1] < math.inf):
-                raise BadOption(f"{name} needs A in eV and a positive ρ in Å, not {tuple(values)}")
-            self.pairs[name] = (float(values[0]), float(values[1]))
-            self._height_tt[t, u] = self._height_tt[u, t] = values[0]
-            self._rate_tt[t, u] = self._rate_tt[u, t] = 1.0 / values[1]
+            try:
+                height, length = (float(value) for value in values)
+            except (TypeError, ValueError):
+                height, length = math.nan, math.nan
+            if not (math.isfinite(height) and 0.0 < length < math.inf):
+                raise BadOption(f"{name} needs A in eV and a positive ρ in Å, not {values!r}")
+            self.pairs[name] = (height, length)
+            self._height_tt[t, u] = self._height_tt[u, t] = height
+            self._rate_tt[t, u] = self._rate_tt[u, t] = 1.0 / length
 
     def _add(self, positions_nc: Floats, cell_cc: Floats, type_n: Ints, out: tuple[Floats, Floats, Floats]) -> None:
         L = lower_triangle(reduced(cell_cc), np.arange(3))

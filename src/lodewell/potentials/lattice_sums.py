@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 
 from lodewell.crystals.batch import Floats
+from lodewell.crystals.given import given_atoms
 from lodewell.crystals.images import determinant
 from lodewell.errors import BadCrystal, BadOption
 from lodewell.potentials import _lattice_sums as kernels
@@ -118,7 +119,8 @@ def lattice_sum_gradients(
 def _named(atoms: Atoms | Sequence[Atoms]) -> list[tuple[Atoms, str]]:
     if isinstance(atoms, Atoms):
         return [(atoms, "")]
-    return [(crystal, f"crystal {k} ({crystal.get_chemical_formula()}): ") for k, crystal in enumerate(atoms)]
+    given = given_atoms(atoms)
+    return [(crystal, f"crystal {k} ({crystal.get_chemical_formula()}): ") for k, crystal in enumerate(given)]
 
 
 def kind_of(power: float, decay: float | None, screening: float | None, tolerance: float) -> tuple[int, float]:

@@ -49,9 +49,12 @@ class Sum(Potential):
                 return f"{term.kind}: {why}"
         return None
 
-    def charged(self, atoms: Atoms) -> bool:
-        """Whether any term is charged."""
-        return any(term.charged(atoms) for _, term in self.terms)
+    def excess_charge(self, atoms: Atoms) -> float:
+        """Return the largest of any term."""
+        return max((term.excess_charge(atoms) for _, term in self.terms), key=abs)
+
+    def __repr__(self) -> str:
+        return " + ".join(f"{factor:g} * {term!r}" if factor != 1.0 else repr(term) for factor, term in self.terms)
 
     def refuses(self, atoms: Atoms) -> str | None:
         """Say which term cannot compute a crystal, and why."""

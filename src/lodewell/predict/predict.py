@@ -16,6 +16,7 @@ from ase.data import chemical_symbols
 
 from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.dimensions import dimensions
+from lodewell.crystals.given import given_list, in_memory
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadOption, LodewellError, did_you_mean
@@ -116,17 +117,13 @@ def predict_stream(
     opened = model if isinstance(model, Model) else load_model(model or SHIPPED)
     wanted = wanted_targets(opened, properties)
     names = tuple(opened.targets[t].name for t in wanted)
-    given = [crystals] if isinstance(crystals, (Atoms, str, Path)) else list(crystals)
-    if any(isinstance(c, Atoms) for c in given):
-        records = [
-            Record("", k, c, None) if isinstance(c, Atoms) else Record(str(c), 0, None, "mix no paths with crystals")
-            for k, c in enumerate(given)
-        ]
-        for begin in range(0, len(records), CHUNK):
-            found = [_featurise(record, opened.architecture, names) for record in records[begin : begin + CHUNK]]
-            yield from _judge(found, opened, wanted)
+    given = given_list(crystals)
+    records = in_memory(given)
+    while records is not None and (some := list(islice(records, CHUNK))):
+        yield from _judge([_featurise(record, opened.architecture, names) for record in some], opened, wanted)
+    if records is not None:
         return
-    recipes = chunks([c for c in given if not isinstance(c, Atoms)], CHUNK)
+    recipes = chunks(given, CHUNK)
     first = list(islice(recipes, FEW))
     about = opened.architecture
     task = partial(_featurise_chunk, name=about.name, settings=about.settings, properties=names)

@@ -15,7 +15,7 @@ from lodewell.crystals.read import Record
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadCrystal
 from lodewell.interop.ase import FromCalculator
-from lodewell.potentials.base import Potential
+from lodewell.potentials.base import Potential, charged
 from lodewell.potentials.statistical import as_statistical
 from lodewell.relax import lbfgs
 from lodewell.relax.constraints import projectors, wants_symmetry
@@ -70,6 +70,9 @@ def _admit(place: int, record: Record, potential: Potential, options: RelaxOptio
         return refused(record, "bad input", why)
     if unknown := potential.refuses(atoms):
         return refused(record, "unsupported", unknown)
+    if options.cell != "fixed" and (charge := potential.excess_charge(atoms)):
+        why = f"{charged(charge)}: relax it with the cell fixed, or mend the charges"
+        return refused(record, "unsupported", why)
     group: Group | None = None
     try:
         held = projectors(atoms)
@@ -139,6 +142,7 @@ def _relax_together(some: Sequence[_Candidate], potential: Potential, options: R
     done = relax_batch(batch, potential, settings, _held(some, batch), symmetry, film.watch if film else None)
     frames = [None] * len(some) if film is None else film.frames(atoms)
     out = [_result(candidate, done, b, batch, options, frames[b]) for b, candidate in enumerate(some)]
+    out = [_without_rank(result, potential) for result in out]
     return _with_percentiles(out, done, potential)
 
 
@@ -176,6 +180,15 @@ def _result(
         atoms=moved(atoms, done.batch.positions_nc[s], done.batch.cell_bcc[b], energy),
         trajectory=frames,
     )
+
+
+def _without_rank(result: Relaxed, potential: Potential) -> Relaxed:
+    """Say of a charged cell that it has no rank."""
+    charge = potential.excess_charge(result.atoms) if result.atoms is not None else 0.0
+    if not charge:
+        return result
+    said = "; ".join(filter(None, (result.message, f"{charged(charge)}: it has no rank")))
+    return replace(result, charge=charge, message=said)
 
 
 def _volume(cell: Floats) -> float:

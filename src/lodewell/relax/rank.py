@@ -27,7 +27,7 @@ class Comparison:
 def ranked(results: Sequence[Relaxed], pressure: float, comparison: Comparison | None) -> list[Relaxed]:
     """Return the results with `rank` and, if they are to be compared, `duplicate_of`; pressure in GPa."""
     order = sorted(
-        (k for k, r in enumerate(results) if r.sane and r.energy_per_atom is not None),
+        (k for k, r in enumerate(results) if r.sane and r.energy_per_atom is not None and not r.charge),
         key=lambda k: (enthalpy(results[k], pressure), k),
     )
     family_of = _families(results, order, pressure, comparison) if comparison is not None else {}

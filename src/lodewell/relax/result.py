@@ -25,13 +25,14 @@ class Relaxed:
         id: `info["id"]` of the crystal, if it has one.
         formula: its composition, such as "Li3O4P".
         status: "converged", "max steps", "exploded" (`atoms` is the last sane geometry), "unsupported" or "bad input".
-        message: why, when the status is not "converged"; else empty.
+        message: why, when the status is not "converged"; why there is no rank; else empty.
         steps: evaluations of the potential after the first.
         energy_per_atom: eV, the work of a pressure not included.
         percentile: share of known crystals of the same chemistry that lie lower, for potentials that know crystals.
         max_force: largest force left on any atom, eV/Å.
         volume_per_atom: Å^3; None for molecules, slabs and chains.
         rank: 1 for the lowest energy (under pressure: enthalpy) per atom of all that ended sanely; duplicates share it.
+        charge: e; charges of the cell that a background neutralises, so that its energy compares with no other.
         duplicate_of: position in the results of the better crystal that this one equals, if any.
         start_energy_per_atom: eV, of the crystal as it was given.
         start_volume_per_atom: Å^3, likewise.
@@ -52,6 +53,7 @@ class Relaxed:
     volume_per_atom: float | None = None
     rank: int | None = None
     duplicate_of: int | None = None
+    charge: float = 0.0
     start_energy_per_atom: float | None = None
     start_volume_per_atom: float | None = None
     atoms: Atoms | None = field(default=None, repr=False)

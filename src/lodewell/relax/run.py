@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from ase import Atoms
 
+from lodewell.crystals.given import given_list, in_memory
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.errors import BadOption
 from lodewell.interop.ase import FromCalculator
@@ -109,18 +111,10 @@ def lost(task: Chunk | list[Record], why: str) -> list[Relaxed]:
 
 
 def _tasks(crystals: Crystals) -> Iterator[Chunk | list[Record]]:
-    if isinstance(crystals, Atoms):
-        crystals = [crystals]
-    if isinstance(crystals, str | Path):
-        yield from chunks(crystals, _CRYSTALS_A_TASK)
+    given = given_list(crystals)
+    records = in_memory(given)
+    if records is None:
+        yield from chunks(given, _CRYSTALS_A_TASK) if given else ()
         return
-    given = list(crystals)
-    if given and all(isinstance(c, str | Path) for c in given):
-        yield from chunks(given, _CRYSTALS_A_TASK)
-        return
-    for k, crystal in enumerate(given):
-        if not isinstance(crystal, Atoms):
-            raise BadOption(f"crystal {k} is a {type(crystal).__name__}: give ase.Atoms, or paths alone")
-    for first in range(0, len(given), _CRYSTALS_A_TASK):
-        some = given[first : first + _CRYSTALS_A_TASK]
-        yield [Record("", first + k, crystal, None) for k, crystal in enumerate(some)]
+    while some := list(islice(records, _CRYSTALS_A_TASK)):
+        yield some

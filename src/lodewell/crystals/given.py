@@ -1,0 +1,50 @@
+"""Crystals as people give them: one or many, in memory or as paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+
+from lodewell.crystals.read import Record
+from lodewell.errors import BadOption
+
+
+def given_list(crystals: Any) -> list[Atoms | str | Path]:
+    """Return crystals and paths as a list.
+
+    Raises:
+        BadOption: for anything that is neither, with its place.
+    """
+    one = isinstance(crystals, Atoms | str | Path) or hasattr(crystals, "to_ase_atoms")  # a Structure yields sites
+    given = list(crystals) if isinstance(crystals, Iterable) and not one else [crystals]
+    for k, crystal in enumerate(given):
+        if not isinstance(crystal, Atoms | str | Path):
+            cure = "give its to_ase_atoms()" if hasattr(crystal, "to_ase_atoms") else "give ase.Atoms, or paths"
+            raise BadOption(f"crystal {k} is a {type(crystal).__name__}: {cure}")
+    return given
+
+
+def given_atoms(crystals: Any) -> list[Atoms]:
+    """Return crystals in memory as a list.
+
+    Raises:
+        BadOption: for anything else, with its place.
+    """
+    given = given_list(crystals)
+    for k, crystal in enumerate(given):
+        if not isinstance(crystal, Atoms):
+            raise BadOption(f"crystal {k} is the path '{crystal}': read it first, with ase.io.read")
+    return given
+
+
+def in_memory(given: list[Atoms | str | Path]) -> Iterator[Record] | None:
+    """Return crystals in memory as records, None for paths alone; a path among crystals becomes a refusal."""
+    if not any(isinstance(crystal, Atoms) for crystal in given):
+        return None
+    return (
+        Record("", k, c, None) if isinstance(c, Atoms) else Record(str(c), 0, None, "mix no paths with crystals")
+        for k, c in enumerate(given)
+    )
