@@ -230,6 +230,19 @@ def test_error_bars_hold_what_they_say(tails):
         assert share == pytest.approx(0.683, abs=0.06)
 
 
+def test_few_crystals_make_the_wide_interval_wider():
+    """In nine samples of ten, the multiple of sigma holds 95 % of all errors or more."""
+    rng = np.random.default_rng(0)
+    target = Target("x", "", False, (0.0,) * 119, 0.0, 1.0, -9.0, 9.0)
+    held = []
+    for _ in range(60):
+        model = Model(make_architecture("invariant", SMALL), [target], [])
+        fitted = fit_calibration(model, np.zeros((1, 100, 1)), rng.normal(size=(100, 1)))["x"]
+        held.append(np.mean(np.abs(rng.normal(size=20000)) < fitted["wide"] * fitted["b"]))
+    assert 0.8 <= np.mean(np.array(held) >= 0.95) <= 0.97
+    assert np.mean(held) < 0.985
+
+
 def test_one_member_has_error_bars_too():
     rng = np.random.default_rng(0)
     target = Target("K_vrh", "GPa", True, (0.0,) * 119, 0.0, 1.0, 1.0, 400.0)
