@@ -231,7 +231,7 @@ def test_error_bars_hold_what_they_say(tails):
 
 
 def test_few_crystals_make_the_wide_interval_wider():
-    """In nine samples of ten, the multiple of sigma holds 95 % of all errors or more."""
+    """In nine samples of ten or more, the multiple of sigma holds 95 % of all errors; the sample's quantile, in five."""
     rng = np.random.default_rng(0)
     target = Target("x", "", False, (0.0,) * 119, 0.0, 1.0, -9.0, 9.0)
     held = []
@@ -239,8 +239,8 @@ def test_few_crystals_make_the_wide_interval_wider():
         model = Model(make_architecture("invariant", SMALL), [target], [])
         fitted = fit_calibration(model, np.zeros((1, 100, 1)), rng.normal(size=(100, 1)))["x"]
         held.append(np.mean(np.abs(rng.normal(size=20000)) < fitted["wide"] * fitted["b"]))
-    assert 0.8 <= np.mean(np.array(held) >= 0.95) <= 0.97
-    assert np.mean(held) < 0.985
+    assert np.mean(np.array(held) >= 0.95) >= 0.85
+    assert np.mean(held) < 0.99
 
 
 def test_one_member_has_error_bars_too():
