@@ -231,7 +231,7 @@ def test_error_bars_hold_what_they_say(tails):
 
 
 def test_few_crystals_make_the_wide_interval_wider():
-    """In nine samples of ten or more, the multiple of sigma holds 95 % of all errors; the sample's quantile, in five."""
+    """In nine samples of ten or more, the multiple of sigma holds 95 % of all errors."""
     rng = np.random.default_rng(0)
     target = Target("x", "", False, (0.0,) * 119, 0.0, 1.0, -9.0, 9.0)
     held = []
