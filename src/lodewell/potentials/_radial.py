@@ -20,7 +20,7 @@ CHANNELS = 10
 CURVES, LENNARD_JONES, MORSE, BUCKINGHAM, ZBL = range(5)
 
 SCREENING = ((0.18175, 3.19980), (0.50986, 0.94229), (0.28022, 0.40290), (0.02817, 0.20162))
-COULOMB = 14.3996454784  # e²/(4πε0) in eV Å, CODATA 2018
+COULOMB = 14.399645  # e²/(4πε0) in eV Å, rounded as in LAMMPS, so that both give the same ZBL energies
 
 FAST = {"contract", "reassoc", "nsz", "arcp"}
 

@@ -23,7 +23,6 @@ from lodewell.crystals.images import lower_triangle
 from lodewell.crystals.neighbours import Neighbours
 from lodewell.errors import BadCrystal, BadOption
 from lodewell.potentials import _ionic_sums as kernels
-from lodewell.potentials._radial import COULOMB
 from lodewell.potentials._sum_functions import POWER, bare
 from lodewell.potentials._sum_plans import plan, reduced
 from lodewell.potentials.base import Potential
@@ -32,6 +31,7 @@ from lodewell.potentials.pair import pair_species
 
 logger = logging.getLogger(__name__)
 
+COULOMB = 14.3996454784  # e²/(4πε0) in eV Å, CODATA 2018
 _NEUTRAL = 1e-8  # e; more than this a cell is called charged
 _DENSITY = 2.3  # reciprocal vectors against images, times N^(1/3): the quickest split measured for 1,000 ions
 
