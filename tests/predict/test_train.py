@@ -179,6 +179,12 @@ def test_a_loss_that_is_no_number_names_the_batch(dataset, options):
     prepared = Task.prepare(Flawed(**vars(dataset)), make_architecture("invariant", SMALL), CPU)
     with pytest.raises(NotANumber, match=rf"at step .*{dataset.ids[bad]}\b.*lower lr"):
         train_member(prepared, replace(options, batch_size=8), 0, None, True, lambda _: None)
+    run = Run(prepared, replace(options, batch_size=8), 0)
+    run.watch = 50  # as on a GPU: more than the steps of an epoch
+    step = next(k for k, batch in enumerate(run.batches(0), 1) if bad in batch)
+    with pytest.raises(NotANumber, match=rf"at step {step}, .*{dataset.ids[bad]}\b"):
+        run.epoch(5e-3)
+    assert not run.history
 
 
 def test_missing_values_do_not_count(dataset, options):

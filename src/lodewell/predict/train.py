@@ -160,6 +160,7 @@ class Run:
         self.history: list[dict[str, Any]] = []
         self.steps = 0
         self.best: dict[str, Tensor] = {}
+        self.watch = 1 if task.device.type == "cpu" else _WATCH
         self._watched: list[tuple[int, Tensor, NDArray[np.int64]]] = []
 
     @property
@@ -210,7 +211,7 @@ class Run:
     def _watch(self, loss: Tensor, indices: NDArray[np.int64]) -> None:
         """Keep a loss to be looked at, on a GPU with others since each look waits for the device."""
         self._watched.append((self.steps + 1, loss, indices))
-        if loss.device.type == "cpu" or len(self._watched) == _WATCH:
+        if len(self._watched) == self.watch:
             self._look()
 
     def _look(self) -> None:
