@@ -5,10 +5,11 @@ import json
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.io import write
 from typer.testing import CliRunner
 
-from lodewell import Morse
+from lodewell import BornMayer, Coulomb, Morse
 from lodewell.cli import app
 
 
@@ -119,3 +120,19 @@ def test_refusals_are_one_line_and_exit_2(files):
         assert result.exit_code == 2
         assert len(result.stderr.strip().splitlines()) == 1
         assert wanted in result.stderr
+
+
+def test_ionic_potentials_on_charged_cells(tmp_path, monkeypatch):
+    """Energies of charged cells compare with no other: the tables say so, and rank the rest."""
+    monkeypatch.chdir(tmp_path)
+    (Coulomb({"Mg": 2.0, "O": -2.0}) + BornMayer({"Mg-O": (1428.5, 0.2945)})).save("oxide.lodewell")
+    lacking = bulk("MgO", "rocksalt", a=4.3, cubic=True)
+    del lacking[0]
+    write("c.extxyz", [lacking, bulk("MgO", "rocksalt", a=4.3)])
+    assert "sum, no cutoff, calibrated to eV" in run("list", "oxide.lodewell").stdout
+    scored = json.loads(run("score", "c.extxyz", "-p", "oxide.lodewell", "--json").stdout)
+    fixed = ("relax", "c.extxyz", "-p", "oxide.lodewell", "--cell", "fixed", "--out", "fixed", "--figure")
+    relaxed = json.loads(run(*fixed, "--json").stdout)
+    assert [[row["rank"] for row in rows] for rows in (scored, relaxed)] == [[None, 1], [None, 1]]
+    assert all("add up to -2 e" in rows[0]["message"] for rows in (scored, relaxed))
+    assert "converged: c.extxyz:0: charges of the cell" in " ".join(run(*fixed).stdout.split())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lodewell import ZBL, Buckingham, Morse
+from lodewell import ZBL, BornMayer, Buckingham, Coulomb, London, Morse
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
 from lodewell.report.curves import _well, _window, show
 
@@ -52,6 +52,20 @@ def test_analytic_families_show_their_well(tmp_path):
     guarded = Buckingham({"O-O": (22764.0, 0.149, 27.88)}, cutoff=8.0) + ZBL(cutoff=2.5)
     assert "U / eV" in words(show(guarded, out=tmp_path / "b.svg"))
     assert "Si–O" in words(show(ZBL(), ["Si-O"], tmp_path / "z.svg"))
+
+
+def test_terms_of_ionic_potentials_are_named(tmp_path):
+    repulsion = BornMayer({"Mg-O": (1428.5, 0.2945), "O-O": (22764.3, 0.149)})
+    oxide = Coulomb({"Mg": 2.0, "O": -2.0}) + 0.5 * repulsion + ZBL(cutoff=2.5)
+    text = words(show(oxide, out=tmp_path / "a.svg"))
+    for wanted in ("O–O", "O–Mg", "Mg–Mg", "r / Å", "U / eV", "Coulomb", "0.5 * BornMayer", "ZBL", "all terms"):
+        assert wanted in text
+    assert "BornMayer" not in words(show(oxide, ["Mg-Mg"], tmp_path / "b.svg"))
+    assert "all terms" not in words(show(London({"Ar-Ar": 63.8}), out=tmp_path / "c.svg"))
+    with pytest.raises(BadOption, match="no curve for Si"):
+        show(oxide, ["Si-O"])
+    with pytest.raises(BadOption, match="leave --variant out"):
+        show(oxide, ["Mg-O"], variant="oxide")
 
 
 def test_classes_are_drawn_together_or_alone(resolved, tmp_path):

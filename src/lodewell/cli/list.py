@@ -70,7 +70,8 @@ def _show_potentials(rows: list[PotentialRow]) -> None:
     for r in rows:
         table.add_row(
             r.name, r.kind, str(len(r.elements)) if r.elements != ("all",) else "all", _count(r.pairs),
-            _count(r.flagged), f"{r.cutoff:g} Å", "eV" if r.calibrated else "dimensionless", _count(r.known), r.data,
+            _count(r.flagged), f"{r.cutoff:g} Å" if r.cutoff else "–",
+            "eV" if r.calibrated else "dimensionless", _count(r.known), r.data,
         )  # fmt: skip
     screen.print(table)
 
@@ -92,7 +93,8 @@ def _show_one(r: PotentialRow) -> None:
     scale = f", {r.energy_scale:.4g} eV a unit" if r.energy_scale is not None and r.calibrated else ""
     energies = "calibrated to eV" + scale if r.calibrated else "dimensionless (kT = 1)"
     size = f"{r.size / 1e6:.1f} MB" if r.size > 1e5 else f"{r.size / 1e3:.1f} kB"
-    screen.print(f"[bold]{r.name}[/]: {r.kind}, cutoff {r.cutoff:g} Å, {energies}, {size}, {r.created}")
+    cutoff = f"cutoff {r.cutoff:g} Å" if r.cutoff else "no cutoff"
+    screen.print(f"[bold]{r.name}[/]: {r.kind}, {cutoff}, {energies}, {size}, {r.created}")
     if r.data:
         screen.print(f"made from: {r.data}")
     if r.known:

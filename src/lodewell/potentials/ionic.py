@@ -89,6 +89,13 @@ class LatticePotential(Potential):
         return energies, forces, virials
 
     @abstractmethod
+    def pair_energy(self, first: int, second: int, r: Floats) -> Floats:
+        """Return C f(r) of one pair of atoms (eV) by their atomic numbers, at distances r (Å)."""
+
+    def _between(self, first: int, second: int, table_tt: Floats) -> float:
+        return float(table_tt[self._type_z[first], self._type_z[second]])
+
+    @abstractmethod
     def _add(self, positions_nc: Floats, cell_cc: Floats, type_n: Ints, out: tuple[Floats, Floats, Floats]) -> None:
         """Add energies (N,), forces (N, 3) and virial (3, 3) of one crystal."""
 
@@ -142,6 +149,10 @@ class Coulomb(LatticePotential):
     def _excess(self, type_n: Ints) -> float:
         excess = float(self._charge_t[type_n].sum())
         return excess if abs(excess) > _NEUTRAL else 0.0
+
+    def pair_energy(self, first: int, second: int, r: Floats) -> Floats:
+        """Return q_i q_j e²/(4πε0 r)."""
+        return self._between(first, second, self._coefficient_tt) / r
 
     def _add(self, positions_nc: Floats, cell_cc: Floats, type_n: Ints, out: tuple[Floats, Floats, Floats]) -> None:
         excess = self._excess(type_n)
@@ -209,6 +220,10 @@ class London(LatticePotential):
         for value, (t, u) in zip(self.c6.values(), places, strict=True):
             self._coefficient_tt[t, u] = self._coefficient_tt[u, t] = -value
 
+    def pair_energy(self, first: int, second: int, r: Floats) -> Floats:
+        """Return -C6/r^6."""
+        return self._between(first, second, self._coefficient_tt) / r**6
+
     def _add(self, positions_nc: Floats, cell_cc: Floats, type_n: Ints, out: tuple[Floats, Floats, Floats]) -> None:
         self._add_split(POWER, 6.0, self._coefficient_tt, positions_nc, cell_cc, type_n, out)
 
@@ -249,6 +264,11 @@ class BornMayer(LatticePotential):
             self.pairs[name] = (height, length)
             self._height_tt[t, u] = self._height_tt[u, t] = height
             self._rate_tt[t, u] = self._rate_tt[u, t] = 1.0 / length
+
+    def pair_energy(self, first: int, second: int, r: Floats) -> Floats:
+        """Return A exp(-r/ρ)."""
+        height, rate = (self._between(first, second, table) for table in (self._height_tt, self._rate_tt))
+        return height * np.exp(-rate * r)
 
     def _add(self, positions_nc: Floats, cell_cc: Floats, type_n: Ints, out: tuple[Floats, Floats, Floats]) -> None:
         L = lower_triangle(reduced(cell_cc), np.arange(3))

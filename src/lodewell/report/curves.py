@@ -19,6 +19,7 @@ from lodewell.potentials.statistical import BIN, Statistical, as_statistical
 from lodewell.potentials.store import load
 from lodewell.potentials.sum import Sum
 from lodewell.potentials.table import PairTable
+from lodewell.report import ionic
 from lodewell.report.families import family_of
 from lodewell.report.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, figure, save
 
@@ -38,7 +39,8 @@ def show(
 ) -> Path:
     """Draw curves and return the file.
 
-    Families that are no sums over pairs draw their splines in their own way: see `lodewell.report.families`.
+    Families that are no sums over pairs draw their splines in their own way: see `lodewell.report.families`; ionic
+    potentials are drawn term by term: see `lodewell.report.ionic`.
 
     Args:
         potential: a shipped name, a file, or the potential itself.
@@ -54,10 +56,12 @@ def show(
     """
     model = potential if isinstance(potential, Potential) else load(potential)
     name = Path(potential).stem if isinstance(potential, (str, Path)) else model.kind
-    if (family := family_of(model)) is not None:
+    family = family_of(model)
+    own = ionic.show if ionic.is_ionic(model) else family.show if family is not None else None
+    if own is not None:
         if variant is not None:
             raise BadOption("only statistical potentials have curves of anion classes: leave --variant out")
-        return family.show(model, name, pairs, out)
+        return own(model, name, pairs, out)
     chosen = [p.replace("–", "-") for p in pairs] or _few(model)
     for pair in chosen:
         _check(model, pair, variant)
