@@ -65,7 +65,8 @@ def test_documents_of_the_materials_project(tmp_path: Path, shape: str) -> None:
 def test_what_a_document_states_in_plain_values_is_kept(tmp_path: Path) -> None:
     structure = AseAtomsAdaptor.get_structure(bulk("Si")).as_dict()
     kept = {"hardness": 12.5, "is_metal": False, "crystal_system": "cubic", "efermi": -1}
-    left = {"energy": -5.4, "density": 2.3, "occupancy": "full", "story": "x" * 200, "gap": float("nan"), "deltas": [1]}
+    left = {"energy": -5.4, "density": 2.3, "occupancy": "full", "story": "x" * 200, "gap": float("nan"), "deltas": [1],
+            "hash": 10**400}  # fmt: skip
     moduli = {"bulk_modulus": {"voigt": 88.9, "vrh": 88.8}, "shear_modulus": None}
     (record,) = read(tmp_path, {"material_id": "mp-149", "structure": structure} | kept | left | moduli)
     assert record.atoms is not None, record.error
@@ -118,6 +119,7 @@ def test_partial_occupancy_is_refused_by_site(tmp_path: Path) -> None:
             "lattice": {"matrix": np.eye(3).tolist()},
         },
         {"structure": {"sites": "many"}},
+        {"sites": [{"species": [{"element": "H"}], "abc": [0, 0, 0]}], "lattice": {"matrix": [[10**400, 0, 0]] * 3}},
     ],
 )
 def test_json_without_a_good_crystal_is_a_row_with_the_reason(tmp_path: Path, document: object) -> None:

@@ -34,7 +34,7 @@ def crystal_or_reason(document: Any, key: str | None = None) -> Outcome:
         atoms = from_document(document)
     except BadCrystal as err:
         return str(err)
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as err:
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as err:
         return f"the JSON entry is incomplete or damaged ({type(err).__name__}: {str(err)[:200]})"
     if atoms is None:
         return "the JSON entry is no crystal of pymatgen, the Materials Project, OPTIMADE or JARVIS"

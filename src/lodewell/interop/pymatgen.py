@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def stated(document: dict[str, Any]) -> dict[str, Any]:
         if key not in left_out
         and (
             (isinstance(value, str) and len(value) <= LONGEST and value not in ("", "na"))
-            or (isinstance(value, bool | int | float) and math.isfinite(value))
+            or (isinstance(value, bool | int | float) and abs(value) <= sys.float_info.max)
         )
     }
 
