@@ -29,10 +29,10 @@ def test_one_or_many_crystals_or_paths() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (Structure(), r"crystal 0 is a Structure: give its to_ase_atoms\(\)"),
-        ([bulk("Cu"), Structure()], r"crystal 1 is a Structure: give its to_ase_atoms\(\)"),
-        (3, r"crystal 0 is a int: give ase\.Atoms, or paths"),
-        ([None], r"crystal 0 is a NoneType"),
+        (Structure(), r"crystal 0 is of the type Structure: give its to_ase_atoms\(\)"),
+        ([bulk("Cu"), Structure()], r"crystal 1 is of the type Structure: give its to_ase_atoms\(\)"),
+        (3, r"crystal 0 is of the type int: give ase\.Atoms, or paths"),
+        ([None], r"crystal 0 is of the type NoneType"),
     ],
 )
 def test_anything_else_is_refused(given: object, says: str) -> None:

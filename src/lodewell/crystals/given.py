@@ -23,7 +23,7 @@ def given_list(crystals: Any) -> list[Atoms | str | Path]:
     for k, crystal in enumerate(given):
         if not isinstance(crystal, Atoms | str | Path):
             cure = "give its to_ase_atoms()" if hasattr(crystal, "to_ase_atoms") else "give ase.Atoms, or paths"
-            raise BadOption(f"crystal {k} is a {type(crystal).__name__}: {cure}")
+            raise BadOption(f"crystal {k} is of the type {type(crystal).__name__}: {cure}")
     return given
 
 
