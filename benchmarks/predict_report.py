@@ -18,7 +18,7 @@ from harness import report
 from lodewell.report.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, figure, save
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-ROWS = {"local": "local edges only", "published": "published", "exact": "published, exact sums",
+ROWS = {"local": "local edges only", "published": "published", "exact": "published with exact sums",
         "near": "ours without sums", "plain": "ours without dropout", "ours": "ours"}  # fmt: skip
 COLOURS = dict(zip(ROWS, (SKY, BLUE, ORANGE, GREEN, PURPLE, VERMILION), strict=True))
 TARGETS = {"mp2018_formation_energy_per_atom": ("formation energy", "meV/atom", 1e3),

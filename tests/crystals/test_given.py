@@ -1,6 +1,7 @@
 """Crystals in every form that people give them, at every door."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ase import Atoms
@@ -36,9 +37,10 @@ def test_one_or_many_crystals_or_paths() -> None:
     ],
 )
 def test_anything_else_is_refused(given: object, says: str) -> None:
-    for door in (lodewell.relax, lodewell.score, lodewell.lattice_sum, lodewell.load("spp").evaluate):
+    doors: tuple[Any, ...] = (lodewell.relax, lodewell.score, lodewell.lattice_sum, lodewell.load("spp").evaluate)
+    for door in doors:
         with pytest.raises(BadOption, match=says):
-            door(given)  # type: ignore[operator]
+            door(given)
 
 
 def test_paths_are_read_first_where_crystals_are_wanted() -> None:

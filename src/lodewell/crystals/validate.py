@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -60,9 +61,9 @@ def _occupancy(atoms: Atoms) -> str | None:
     return None
 
 
-def _is_one(share: object) -> bool:
+def _is_one(share: Any) -> bool:
     try:
-        return bool(abs(float(share) - 1.0) <= 1e-3)  # type: ignore[arg-type]
+        return bool(abs(float(share) - 1.0) <= 1e-3)
     except (TypeError, ValueError):
         return False
 

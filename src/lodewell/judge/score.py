@@ -112,9 +112,9 @@ def score_stream(
     model = potential if isinstance(potential, Potential) else load(potential)
     given = given_list(crystals)
     records = in_memory(given)
-    while records is not None and (some := list(islice(records, CHUNK))):
-        yield from score_records(some, model)
     if records is not None:
+        while some := list(islice(records, CHUNK)):
+            yield from score_records(some, model)
         return
     recipes = chunks(given, CHUNK)
     first = list(islice(recipes, FEW))

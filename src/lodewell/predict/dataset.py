@@ -49,6 +49,11 @@ class Row:
     place: int = -1
     error: str | None = None
 
+    @property
+    def says_something(self) -> bool:
+        """Whether any value is there."""
+        return any(map(math.isfinite, self.values))
+
 
 @dataclass
 class Dataset:
@@ -148,7 +153,7 @@ def read_dataset(
         refused += more
     if refused and not usable:
         raise BadFile(f"no crystal can be trained on: {refused[0].file}: {refused[0].error}")
-    kept = [(row, shard) for row, shard in usable if any(map(math.isfinite, row.values))]
+    kept = [(row, shard) for row, shard in usable if row.says_something]
     values_bt = np.array([row.values for row, _ in kept], dtype=np.float64).reshape(len(kept), len(properties))
     ids, formulas = [row.id for row, _ in kept], [row.formula for row, _ in kept]
     warnings = []
@@ -182,7 +187,7 @@ def read_chunk(
         row = _row(record, names, id_key, split, wanted)
         if row is None:
             continue
-        if record.atoms is not None and row.error is None and (wanted or any(map(math.isfinite, row.values))):
+        if record.atoms is not None and row.error is None and (wanted is not None or row.says_something):
             kept.append((record.atoms, row))
         else:
             rows.append(row)

@@ -119,9 +119,9 @@ def predict_stream(
     names = tuple(opened.targets[t].name for t in wanted)
     given = given_list(crystals)
     records = in_memory(given)
-    while records is not None and (some := list(islice(records, CHUNK))):
-        yield from _judge([_featurise(record, opened.architecture, names) for record in some], opened, wanted)
     if records is not None:
+        while some := list(islice(records, CHUNK)):
+            yield from _judge([_featurise(record, opened.architecture, names) for record in some], opened, wanted)
         return
     recipes = chunks(given, CHUNK)
     first = list(islice(recipes, FEW))

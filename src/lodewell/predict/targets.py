@@ -55,7 +55,7 @@ def known(name: str) -> Property | None:
     return None
 
 
-def number(name: str, given: object) -> float:
+def number(name: str, given: Any) -> float:
     """Return a property's value as a number, NaN where there is none: nothing, an empty cell, nan, a truth value.
 
     Raises:
@@ -64,7 +64,7 @@ def number(name: str, given: object) -> float:
     if given is None or given == "" or isinstance(given, (bool, np.bool_)):
         return math.nan
     try:
-        value = float(given)  # type: ignore[arg-type]
+        value = float(given)
     except (TypeError, ValueError, OverflowError):
         raise BadCrystal(f"{name} is {str(given)[:40]!r}, which is no number; correct it or leave it out") from None
     if abs(value) > _LARGEST:

@@ -56,12 +56,12 @@ def show(
     """
     model = potential if isinstance(potential, Potential) else load(potential)
     name = Path(potential).stem if isinstance(potential, (str, Path)) else model.kind
-    family = family_of(model)
-    own = ionic.show if ionic.is_ionic(model) else family.show if family is not None else None
+    own: Any = ionic if ionic.is_ionic(model) else family_of(model)
     if own is not None:
         if variant is not None:
             raise BadOption("only statistical potentials have curves of anion classes: leave --variant out")
-        return own(model, name, pairs, out)
+        drawn: Path = own.show(model, name, pairs, out)
+        return drawn
     chosen = [p.replace("–", "-") for p in pairs] or _few(model)
     for pair in chosen:
         _check(model, pair, variant)
