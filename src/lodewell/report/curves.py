@@ -60,8 +60,8 @@ def show(
     if own is not None:
         if variant is not None:
             raise BadOption("only statistical potentials have curves of anion classes: leave --variant out")
-        drawn: Path = own.show(model, name, pairs, out)
-        return drawn
+        written: Path = own.show(model, name, pairs, out)
+        return written
     chosen = [p.replace("–", "-") for p in pairs] or _few(model)
     for pair in chosen:
         _check(model, pair, variant)
