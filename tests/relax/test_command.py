@@ -103,7 +103,7 @@ def test_flags_are_the_fields_of_the_options():
     text = run("--help", env=os.environ | {"COLUMNS": "200"}).stdout
     for flag in ("--fmax", "--max-steps", "--pressure", "--cell", "--keep-symmetry", "--symprec", "--trajectory"):
         assert flag in text
-    assert "as ASE's cell filters judge it" in " ".join(text.split())
+    assert "every principal value of the virial per atom" in " ".join(text.split())
 
 
 def test_flags_arrive(potential, tmp_path):

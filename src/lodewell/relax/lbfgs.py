@@ -18,7 +18,7 @@ ACTIVE, CONVERGED, OUT_OF_STEPS, EXPLODED, COLLAPSED, NOT_FINITE = 0, 1, 2, 3, 4
 
 _ARMIJO = 1e-4
 _LONGEST_MOVE = 0.2  # Å, of any atom in one step
-_LARGEST_STRAIN = 0.04  # of the cell in one step
+_LARGEST_STRAIN = 0.06  # of the cell in one step: root of the sum of all nine squares
 _FIRST_STEP = 0.03  # Å²/eV: inverse curvature assumed before any is known
 LARGEST_CHANGE = 5.0  # of the volume, up or down, before a crystal counts as exploded
 _SPREAD = 3.0  # how much the curvatures of atoms and cell may differ from the common one
@@ -86,35 +86,48 @@ def shortened(d, atoms, length, furthest):
     for n in range(atoms):
         most = max(most, d[3 * n] ** 2 + d[3 * n + 1] ** 2 + d[3 * n + 2] ** 2)
     ratio = math.sqrt(most) / furthest
-    most = 0.0
-    for k in range(3 * atoms, 3 * atoms + 9):
-        most = max(most, abs(d[k]))
-    ratio = max(ratio, most / (length * _LARGEST_STRAIN))
+    cell = d[3 * atoms :]
+    # The norm, unlike the largest component, is the same in every orientation, so that rotated crystals go one way.
+    ratio = max(ratio, math.sqrt(dot(cell, cell)) / (length * _LARGEST_STRAIN))
     if ratio > 1.0:
         for k in range(len(d)):
             d[k] /= ratio
 
 
 @njit(cache=True)
+def largest_principal(W):
+    """Return the largest absolute eigenvalue of a symmetric matrix (Smith, Commun. ACM 4, 168 (1961))."""
+    mean = (W[0, 0] + W[1, 1] + W[2, 2]) / 3.0
+    rest = W - mean * np.eye(3)
+    spread = math.sqrt((rest * rest).sum() / 6.0)
+    if spread == 0.0:
+        return abs(mean)
+    angle = math.acos(min(max(0.5 * determinant(rest / spread), -1.0), 1.0)) / 3.0
+    highest = mean + 2.0 * spread * math.cos(angle)
+    lowest = mean + 2.0 * spread * math.cos(angle + 2.0 * math.pi / 3.0)
+    return max(abs(highest), abs(lowest))
+
+
+@njit(cache=True)
 def measures(g, atoms, inverse, unscaled, length):
-    """Return the largest force (eV/Å) and the largest row of virial per atom (eV) that a gradient stands for."""
-    force = row = 0.0
+    """Return the largest force (eV/Å) and the largest principal virial per atom (eV) that a gradient stands for.
+
+    Neither depends on how the crystal is turned.
+    """
+    force = 0.0
     for n in range(atoms):
         square = 0.0
         for c in range(3):
             f = inverse[0, c] * g[3 * n] + inverse[1, c] * g[3 * n + 1] + inverse[2, c] * g[3 * n + 2]
             square += f * f
         force = max(force, square)
+    W = np.zeros((3, 3))
     start = 3 * atoms
     for a in range(3):
-        square = 0.0
         for c in range(3):
-            w = 0.0
             for k in range(3):
-                w += g[start + 3 * a + k] * unscaled[c, k]
-            square += (w * length / atoms) ** 2
-        row = max(row, square)
-    return math.sqrt(force), math.sqrt(row)
+                W[a, c] += g[start + 3 * a + k] * unscaled[c, k] * length / atoms
+    return math.sqrt(force), largest_principal(0.5 * (W + W.T))
 
 
 @njit(cache=True, fastmath=_SUMS)

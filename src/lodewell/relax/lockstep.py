@@ -51,7 +51,7 @@ class Finished:
     | `steps_b` | (B,) | evaluations after the first |
     | `energy_b`, `start_b` | (B,) | eV, pressure's work not included; NaN where there is none |
     | `force_b` | (B,) | largest force, eV/Å |
-    | `virial_b` | (B,) | largest row of virial per atom, eV |
+    | `virial_b` | (B,) | largest principal virial per atom, eV |
     """
 
     batch: Batch

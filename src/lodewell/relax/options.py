@@ -14,8 +14,8 @@ class RelaxOptions:
     """Options of `lodewell.relax` and of `lodewell relax`.
 
     Attributes:
-        fmax: stop when every force is below this (eV/Å), and every row of the virial per atom (eV), as ASE's cell
-            filters judge it.
+        fmax: stop when every force is below this (eV/Å), and every principal value of the virial per atom (eV), so
+            that what ASE's cell filters would go on with is never called converged.
         max_steps: steps after which a crystal is given back as it is, with the status "max steps".
         pressure: external pressure in GPa; needs a potential whose energies are true eV, and crystals periodic in
             three directions.
