@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.build import bulk, molecule
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 from ase.calculators.emt import EMT
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.filters import UnitCellFilter
@@ -12,9 +12,10 @@ from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 from ase.phonons import Phonons
 
-from lodewell import Morse
+from lodewell import LennardJones, Morse
 from lodewell.errors import BadCrystal, UnsupportedElement
 from lodewell.interop.ase import FromCalculator
+from lodewell.potentials.ionic import Coulomb
 
 morse = Morse({"Cu-Cu": (0.3429, 1.3588, 2.866)}, cutoff=6.0, switch=2.0)
 
@@ -163,3 +164,126 @@ def test_a_calculator_of_another_make_keeps_its_numbers():
     assert np.allclose(ours.stress_cc, atoms.get_stress(voigt=False))
     dimer = Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2.3]])
     assert FromCalculator(EMT()).evaluate(dimer)[0].stress_cc is None
+
+
+SALT = Coulomb({"Na": 1.0, "Cl": -1.0})
+LJ = LennardJones({"Cu-Cu": (0.4, 2.3)}, cutoff=6.0)
+
+
+@pytest.mark.parametrize("potential", [morse, LJ, 0.5 * morse + LJ, FromCalculator(EMT())], ids=repr)
+def test_an_element_is_refused_each_time(potential):
+    """ASE reports no change on a second call; the numbers of the crystal before must not come back."""
+    atoms = rattled()
+    atoms.calc = potential.calculator()
+    good = atoms.get_potential_energy()
+    atoms.numbers[0] = 10 if isinstance(potential, FromCalculator) else 79
+    for ask in (atoms.get_potential_energy, atoms.get_forces, atoms.get_stress, atoms.get_potential_energy):
+        with pytest.raises((UnsupportedElement, NotImplementedError)):
+            ask()
+        assert atoms.calc.results == {}
+    atoms.positions[1] += 0.01  # a change that is no cure
+    with pytest.raises((UnsupportedElement, NotImplementedError)):
+        atoms.get_potential_energy()
+    atoms.positions[1] -= 0.01
+    atoms.numbers[0] = 29
+    assert atoms.get_potential_energy() == pytest.approx(good, abs=1e-10)
+
+
+def together(atoms):
+    atoms.positions[1] = atoms.positions[0]
+
+
+def onto_an_image(atoms):
+    atoms.positions[1] = atoms.positions[0] + 2 * atoms.cell[0] - atoms.cell[1]
+
+
+def slab(atoms):
+    atoms.pbc = [True, True, False]
+
+
+def broken(atoms):
+    atoms.positions[0, 0] = np.nan
+
+
+def flat(atoms):
+    atoms.cell[2] = atoms.cell[1]
+
+
+@pytest.mark.parametrize(
+    ("crystal", "potential", "spoil"),
+    [
+        (bulk("NaCl", "rocksalt", a=5.64, cubic=True), SALT, together),
+        (bulk("NaCl", "rocksalt", a=5.64, cubic=True), SALT, onto_an_image),
+        (bulk("NaCl", "rocksalt", a=5.64, cubic=True), SALT, slab),
+        (bulk("NaCl", "rocksalt", a=5.64, cubic=True), SALT, broken),
+        (rattled(), LJ, together),
+        (rattled(), LJ, onto_an_image),
+        (rattled(), morse, together),
+        (rattled(), morse, broken),
+        (rattled(), morse, flat),
+        (rattled((3, 3, 6)), morse, together),
+    ],
+)
+def test_a_crystal_that_has_become_impossible_is_refused_each_time_and_by_every_door(crystal, potential, spoil):
+    """Coinciding ions have an energy of -inf, coinciding atoms of Lennard and Jones +inf: neither is a number."""
+    atoms = crystal.copy()
+    atoms.calc = potential.calculator()
+    good = atoms.get_potential_energy()
+    spoil(atoms)
+    for ask in (atoms.get_potential_energy, atoms.get_potential_energy, atoms.get_forces):
+        with pytest.raises(BadCrystal, match=r"same place|lattice sums are defined|not finite"):
+            ask()
+    with pytest.raises(BadCrystal, match=r"same place|lattice sums are defined|not finite"):
+        potential.evaluate(atoms)
+    atoms.positions, atoms.pbc, atoms.cell = crystal.positions, crystal.pbc, crystal.cell
+    assert atoms.get_potential_energy() == pytest.approx(good, rel=1e-12)
+
+
+def test_numbers_that_are_not_finite_are_never_returned():
+    atoms = Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2.5]])
+    atoms.calc = LennardJones({"Cu-Cu": (0.4, 2.3)}, cutoff=6.0).calculator()
+    atoms.get_forces()
+    atoms.positions[1, 2] = 1e-5  # (σ/r)^12 is still finite here, and its derivative is 1e70
+    assert np.isfinite(atoms.get_forces()).all()
+    atoms.calc = Flawed().calculator()
+    for _ in range(2):
+        with pytest.raises(BadCrystal, match="its energy or forces are not finite"):
+            atoms.get_potential_energy()
+
+
+class Flawed(Morse):
+    """One that overflows."""
+
+    def __init__(self) -> None:
+        super().__init__({"Cu-Cu": (0.3429, 1.3588, 2.866)}, cutoff=6.0)
+
+    def compute(self, batch, neighbours):
+        e_n, f_nc, virial_bcc = super().compute(batch, neighbours)
+        return -np.inf * np.ones_like(e_n), f_nc, virial_bcc
+
+
+def test_another_potential_in_the_calculator_gives_its_own_numbers():
+    atoms = rattled()
+    atoms.calc = morse.calculator()
+    atoms.get_potential_energy()
+    atoms.calc.potential = longer = Morse({"Cu-Cu": (0.2, 1.2, 2.7)}, cutoff=9.0)
+    assert atoms.get_potential_energy() == pytest.approx(longer.evaluate(atoms)[0].energy, rel=1e-12)
+
+
+class Forgetful(EMT):
+    """A calculator of another make with the fault: it computes what it last accepted when told that nothing changed."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        if system_changes:
+            super().calculate(atoms, properties, system_changes)
+        else:
+            self.results = {"energy": 0.0, "forces": np.zeros((len(atoms), 3)), "stress": np.zeros(6)}
+
+
+def test_a_refusal_by_a_calculator_of_another_make_is_not_forgotten():
+    atoms, behind = rattled(), FromCalculator(Forgetful())
+    behind.evaluate(atoms)
+    atoms.numbers[0] = 10
+    for _ in range(3):
+        with pytest.raises(NotImplementedError):
+            behind.evaluate(atoms)

@@ -111,7 +111,8 @@ def test_pairs_not_named_do_not_interact():
 
 
 def test_atoms_on_top_of_each_other_give_no_nan_where_the_curve_is_finite():
-    result = Morse({"Cu-Cu": (1.0, 1.0, 2.0)}, cutoff=5.0).evaluate(Atoms("Cu2", positions=np.zeros((2, 3))))[0]
+    together = Batch.from_atoms(Atoms("Cu2", positions=np.zeros((2, 3))))
+    (result,) = Morse({"Cu-Cu": (1.0, 1.0, 2.0)}, cutoff=5.0).evaluate_batch(together)
     assert result.energy == pytest.approx((np.exp(2) - 1) ** 2 - 1)
     assert not result.forces_nc.any()
 

@@ -8,8 +8,30 @@ from lodewell.crystals.images import invert
 
 
 @njit(cache=True, error_model="numpy")
+def motion(positions, cell, reference, reference_cell):
+    """Return |F - 1| of the deformation F since the build, and the square of the longest motion beyond it."""
+    deformation = invert(reference_cell) @ cell
+    strain = 0.0
+    for k in range(3):
+        for m in range(3):
+            strain += (deformation[k, m] - (k == m)) ** 2
+    furthest = 0.0
+    for n in range(len(positions)):
+        square = 0.0
+        for c in range(3):
+            affine = 0.0
+            for k in range(3):
+                affine += reference[n, k] * deformation[k, c]
+            square += (positions[n, c] - affine) ** 2
+        furthest = max(furthest, square) if square < 1e300 else 1e300  # NaN counts as far
+        if furthest >= 1e300:
+            break
+    return np.sqrt(strain), furthest
+
+
+@njit(cache=True, error_model="numpy")
 def update_pairs(
-    positions, cells, pbc, first_b, cutoff, skin, half, reference, reference_cells,
+    positions, cells, pbc, first_b, cutoff, skin, half, reference, reference_cells, nearest_b,
     j_p, image_p, first, last, wraps, reach, segment_b,
 ):  # fmt: skip
     """Rebuild in place the crystals that moved too far; False when one no longer fits its segment.
@@ -19,25 +41,11 @@ def update_pairs(
     """
     for b in range(len(cells)):
         s, e = first_b[b], first_b[b + 1]
-        deformation = invert(reference_cells[b]) @ cells[b]
-        strain = 0.0
-        for k in range(3):
-            for m in range(3):
-                strain += (deformation[k, m] - (k == m)) ** 2
-        furthest = 0.0
-        for n in range(s, e):
-            square = 0.0
-            for c in range(3):
-                affine = 0.0
-                for k in range(3):
-                    affine += reference[n, k] * deformation[k, c]
-                square += (positions[n, c] - affine) ** 2
-            furthest = max(furthest, square) if square < 1e300 else 1e300  # NaN counts as far
-            if furthest >= 1e300:
-                break
-        if (1.0 - np.sqrt(strain)) * (cutoff + skin) - 2.0 * np.sqrt(furthest) >= cutoff:
+        strain, furthest = motion(positions[s:e], cells[b], reference[s:e], reference_cells[b])
+        if (1.0 - strain) * (cutoff + skin) - 2.0 * np.sqrt(furthest) >= cutoff:
             continue
         room, fixed = segment_b[b + 1], skin > 0.0  # always; see `batch_pairs`
+        nearest_b[b] = -1.0
         _, _, end = crystal_pairs(
             positions[s:e], cells[b], pbc[b], cutoff + skin, half, fixed, segment_b[b], j_p[:room], image_p[:room],
             first[s:e], last[s:e], wraps[s:e], reach[b],
@@ -84,6 +92,49 @@ def most_images(reach):
     for b in range(len(reach)):
         most = max(most, (2 * reach[b, 0] + 1) * (2 * reach[b, 1] + 1) * (2 * reach[b, 2] + 1))
     return most
+
+
+@njit(cache=True, error_model="numpy")
+def nearest_pair(positions, cell, first, last, j_p, image_p, wraps, reach):
+    """Return the least distance in a crystal's list, or infinity, and its two atoms."""
+    shift = np.empty(((2 * reach[0] + 1) * (2 * reach[1] + 1) * (2 * reach[2] + 1), 3))
+    shift_vectors(cell, reach, shift)
+    x = np.empty_like(positions)
+    wrapped_positions(positions, cell, wraps, x)
+    least, one, other = np.inf, -1, -1
+    for i in range(len(x)):
+        for p in range(first[i], last[i]):
+            j, k = j_p[p], image_p[p]
+            square = 0.0
+            for c in range(3):
+                square += (x[j, c] - x[i, c] + shift[k, c]) ** 2
+            if square < least:
+                least, one, other = square, i, j
+    return np.sqrt(least), one, other
+
+
+@njit(cache=True, error_model="numpy")
+def pair_in_one_place(
+    positions, cells, first_b, nearer, reference, reference_cells, nearest_b,
+    first_n, last_n, j_p, image_p, wraps, reach,
+):  # fmt: skip
+    """Return crystal and atoms of a pair nearer than `nearer`, or three times -1.
+
+    Pairs are looked at when a list is new, and where atoms have since moved far enough to meet. `nearest_b` remembers
+    the least distance at the build, -1 where it is not known yet.
+    """
+    for b in range(len(cells)):
+        s, e = first_b[b], first_b[b + 1]
+        own = first_n[s:e], last_n[s:e], j_p, image_p, wraps[s:e], reach[b]
+        if nearest_b[b] < 0.0:
+            nearest_b[b] = nearest_pair(reference[s:e], reference_cells[b], *own)[0]
+        strain, furthest = motion(positions[s:e], cells[b], reference[s:e], reference_cells[b])
+        if (1.0 - strain) * nearest_b[b] - 2.0 * np.sqrt(furthest) > nearer:
+            continue
+        distance, i, j = nearest_pair(positions[s:e], cells[b], *own)
+        if distance < nearer:
+            return b, i, j
+    return -1, -1, -1
 
 
 @njit(cache=True, error_model="numpy")

@@ -8,14 +8,30 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from lodewell.crystals._lists import list_pairs, most_images, shift_vectors, update_pairs, wrapped_positions
+from lodewell.crystals._lists import (
+    list_pairs,
+    most_images,
+    pair_in_one_place,
+    shift_vectors,
+    update_pairs,
+    wrapped_positions,
+)
 from lodewell.crystals._pairs import batch_pairs
 from lodewell.crystals.batch import Batch, Flags, Floats, Ints, complete_cells
 from lodewell.errors import BadCrystal
 
-__all__ = ["NO_PLACE", "Neighbours", "most_images", "neighbour_list", "shift_vectors", "wrapped_positions"]
+__all__ = [
+    "COINCIDENT",
+    "NO_PLACE",
+    "Neighbours",
+    "most_images",
+    "neighbour_list",
+    "shift_vectors",
+    "wrapped_positions",
+]
 
 NO_PLACE = "positions or cell are not finite, or its cell has no volume: mend or leave out this crystal"
+COINCIDENT = 1e-6  # Å; two atoms this close stand in one place, where no potential has a force
 _SLACK = 0.12  # room each crystal's segment keeps, so that an update rarely moves the others
 
 
@@ -30,6 +46,7 @@ class Neighbours:
     | `image_p` | (P,) | code of its lattice translation, a row of `shift_vectors` |
     | `wraps_nc` | (N, 3) | whole cells that bring each atom into its cell |
     | `reach_bc` | (B, 3) | translations run from -reach to +reach along each vector; -1 for a crystal of `no_place_b` |
+    | `nearest_b` | (B,) | least distance of a pair when the list was built, Å; -1 until somebody asks |
 
     With `half` every pair stands once, else at both of its atoms. The list stays valid while
     `update` is called with each new geometry: it rebuilds a crystal only when a pair could have come in unseen.
@@ -47,6 +64,7 @@ class Neighbours:
     segment_b: Ints
     reference_nc: Floats
     reference_bcc: Floats
+    nearest_b: Floats
     rebuilds: int = 0
 
     @classmethod
@@ -58,7 +76,7 @@ class Neighbours:
         )
         return cls(
             cutoff, skin, half, first_n, last_n, j_p, image_p, wraps_nc, reach_bc, segment_b,
-            batch.positions_nc.copy(), cells,
+            batch.positions_nc.copy(), cells, np.full(len(batch), -1.0),
         )  # fmt: skip
 
     @property
@@ -66,12 +84,28 @@ class Neighbours:
         """Crystals without neighbours because positions or cell are not finite, or the cell has no volume; (B,)."""
         return np.asarray(self.reach_bc[:, 0] < 0)
 
+    def refusal(self, batch: Batch, coincident: bool = False) -> tuple[int, str] | None:
+        """Return a crystal without a place in space, or with two atoms in one, and why it cannot be computed.
+
+        coincident: leave two atoms in one place alone.
+        """
+        if (no_place_b := self.no_place_b).any():
+            return int(no_place_b.argmax()), NO_PLACE
+        if coincident:
+            return None
+        cells = complete_cells(batch.cell_bcc, batch.pbc_bc)
+        b, i, j = pair_in_one_place(
+            batch.positions_nc, cells, batch.first_b, COINCIDENT, self.reference_nc, self.reference_bcc, self.nearest_b,
+            self.first_n, self.last_n, self.j_p, self.image_p, self.wraps_nc, self.reach_bc,
+        )  # fmt: skip
+        return None if b < 0 else (int(b), in_one_place(int(i), int(j)))
+
     def update(self, batch: Batch) -> None:
         """Make the list valid for the moved crystals of `batch`, rebuilding only those that moved too far."""
         cells = complete_cells(batch.cell_bcc, batch.pbc_bc)
         if not self.skin or not update_pairs(
             batch.positions_nc, cells, batch.pbc_bc, batch.first_b, self.cutoff, self.skin, self.half,
-            self.reference_nc, self.reference_bcc, self.j_p, self.image_p, self.first_n, self.last_n,
+            self.reference_nc, self.reference_bcc, self.nearest_b, self.j_p, self.image_p, self.first_n, self.last_n,
             self.wraps_nc, self.reach_bc, self.segment_b,
         ):  # fmt: skip
             self.__dict__.update(
@@ -91,8 +125,14 @@ class Neighbours:
             self.cutoff, self.skin, self.half,
             self.first_n[atoms] + offset_n, self.last_n[atoms] + offset_n,
             self.j_p[pairs], self.image_p[pairs], self.wraps_nc[atoms], self.reach_bc[crystals], segment_b,
-            self.reference_nc[atoms], self.reference_bcc[crystals], self.rebuilds,
+            self.reference_nc[atoms], self.reference_bcc[crystals], self.nearest_b[crystals],
+            self.rebuilds,
         )  # fmt: skip
+
+
+def in_one_place(i: int, j: int) -> str:
+    """Say that two atoms, counted from 0, coincide."""
+    return f"atoms {i} and {j} stand in the same place: take one of them out"
 
 
 def neighbour_list(atoms: Atoms, cutoff: float, half: bool = False) -> tuple[Ints, Ints, NDArray[np.int64], Floats]:

@@ -145,8 +145,8 @@ class Potential(ABC):
 
         Raises:
             UnsupportedElement: when an element has no parameters, naming the crystal.
-            BadCrystal: when positions or cell are not finite, a periodic cell has no volume, or the family is not
-                defined for such a crystal.
+            BadCrystal: when positions or cell are not finite, a periodic cell has no volume, two atoms stand in one
+                place, or the family is not defined for such a crystal.
         """
         atoms = given_atoms(crystals)
         for k, a in enumerate(atoms):
@@ -154,16 +154,22 @@ class Potential(ABC):
                 raise UnsupportedElement(f"crystal {k} ({a.get_chemical_formula()}): {why}")
             if why := self.refuses(a):
                 raise BadCrystal(f"crystal {k} ({a.get_chemical_formula()}): {why}")
-        return self.evaluate_batch(Batch.from_atoms(atoms))
+        return self.evaluate_batch(Batch.from_atoms(atoms), coincident=False)
 
-    def evaluate_batch(self, batch: Batch) -> list[Result]:
-        """Compute energy, forces and stress of every crystal of a packed batch."""
+    def evaluate_batch(self, batch: Batch, *, coincident: bool = True) -> list[Result]:
+        """Compute energy, forces and stress of every crystal of a packed batch.
+
+        coincident: whether two atoms may stand in one place, as at the origin of curves that are drawn.
+
+        Raises:
+            BadCrystal: when positions or cell are not finite, a cell has no volume, or atoms coincide that may not.
+        """
         order = spatial_order(batch) if batch.count_b.max(initial=0) >= _SORT_FROM else None
         work = batch if order is None else batch.permuted(order)
         neighbours = self.neighbours(work)
-        for b in np.flatnonzero(neighbours.no_place_b):
-            formula = Atoms(batch.species_n[batch.slices[b]]).get_chemical_formula()
-            raise BadCrystal(f"crystal {b} ({formula}): {NO_PLACE}")
+        if neighbours.refusal(work, coincident):
+            b, why = self.neighbours(batch).refusal(batch, coincident) or (0, NO_PLACE)  # atoms as they were numbered
+            raise BadCrystal(f"crystal {b} ({Atoms(batch.species_n[batch.slices[b]]).get_chemical_formula()}): {why}")
         e_n, f_nc, virial_bcc = self.compute(work, neighbours)
         if order is not None:
             unsorted_e, unsorted_f = np.empty_like(e_n), np.empty_like(f_nc)

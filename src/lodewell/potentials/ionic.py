@@ -20,13 +20,13 @@ from ase.data import atomic_numbers
 from lodewell.crystals._lists import list_pairs
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.images import lower_triangle
-from lodewell.crystals.neighbours import Neighbours
+from lodewell.crystals.neighbours import COINCIDENT, Neighbours, in_one_place
 from lodewell.errors import BadCrystal, BadOption
 from lodewell.potentials import _ionic_sums as kernels
 from lodewell.potentials._sum_functions import POWER, bare
 from lodewell.potentials._sum_plans import plan, reduced
 from lodewell.potentials.base import Potential
-from lodewell.potentials.lattice_sums import COINCIDENT, OUTSIDE
+from lodewell.potentials.lattice_sums import OUTSIDE
 from lodewell.potentials.pair import pair_species
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class LatticePotential(Potential):
         i_p, j_p, _, vector_pc, sane = list_pairs(positions, cell, np.ones(3, np.bool_), 1.0, True)
         together: Ints = np.flatnonzero(np.linalg.norm(vector_pc, axis=1) < COINCIDENT)
         if sane and len(together):
-            return f"atoms {i_p[together[0]]} and {j_p[together[0]]} stand in the same place: take one of them out"
+            return in_one_place(int(i_p[together[0]]), int(j_p[together[0]]))
         return None
 
     def compute(self, batch: Batch, neighbours: Neighbours) -> tuple[Floats, Floats, Floats]:

@@ -17,12 +17,12 @@ from ase import Atoms
 from lodewell.crystals.batch import Floats
 from lodewell.crystals.given import given_atoms
 from lodewell.crystals.images import determinant
+from lodewell.crystals.neighbours import COINCIDENT, in_one_place
 from lodewell.errors import BadCrystal, BadOption
 from lodewell.potentials import _lattice_sums as kernels
 
 _DENSITY = 2.5  # reciprocal vectors against images: balances what pairs and what atoms have for themselves
 _LOUDEST = 100.0  # f(V^(1/3)), the most that the part summed over reciprocal vectors may be at r = 0
-COINCIDENT = 1e-6  # Å; two atoms this close stand in one place
 OUTSIDE = (
     "lattice sums are defined for crystals, periodic in three directions: molecules, chains and slabs are outside; "
     "a slab with its vacuum can be computed as a crystal once `pbc` is set to True"
@@ -175,7 +175,7 @@ def prepared(
         raise BadOption(f"{name}exp(-{a:g} r) vanishes within the cell: use a longer range than {1 / a:g} Å")
     basis, fractional, smallest, closest, i, j = kernels.prepare(kind, a, positions_nc, cell_cc)
     if closest < COINCIDENT:
-        raise BadCrystal(f"{name}atoms {i} and {j} stand in the same place: take one of them out")
+        raise BadCrystal(f"{name}{in_one_place(i, j)}")
     if len(positions_nc) and _worth_a_look(kind, a, basis, volume):
         rough, _, _ = kernels.all_pairs(kind, a, fractional, basis, density(kind, a), 0.01 * smallest, False)
         smallest = max(smallest, float(np.maximum(rough - 0.01 * smallest, _unit(kind, a, volume)).min()))

@@ -9,9 +9,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Floats, Ints
-from lodewell.crystals.neighbours import neighbour_list
+from lodewell.crystals.neighbours import COINCIDENT, neighbour_list
 from lodewell.errors import BadCrystal
-from lodewell.potentials.lattice_sums import COINCIDENT
 from lodewell.predict import _geometry
 
 CUTOFF = 6.0  # Å
