@@ -11,9 +11,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from lodewell.errors import BadFile
+from lodewell.text import SPELT_OUT
 
 BLOCK = 1 << 20
 COMPRESSED = (".gz", ".xz", ".bz2")
@@ -140,12 +141,26 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+@contextmanager
+def text_file(path: str | Path, *, newline: str | None = None) -> Iterator[TextIO]:
+    """Give a text file that becomes the target on success, in valid UTF-8 whatever is written; see `atomic_path`."""
+    with (
+        atomic_path(path) as temporary,
+        open(temporary, "w", newline=newline, encoding="utf-8", errors=SPELT_OUT) as handle,
+    ):
+        yield handle
+
+
 def check_writable(path: str | Path) -> None:
-    """Raise `BadFile` when a file could not be written here, so that a long run is refused before it begins."""
+    """Raise `BadFile` when a file could not be written here, so that a long run is refused before it begins.
+
+    What is tried is a new file under a random name, never one that is there, nor one behind a symbolic link.
+    """
     target = Path(path)
     probe = target.parent / f".{target.name[:80]}.{os.getpid()}-{secrets.token_hex(4)}.part"
     try:
-        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        with open(probe, "xb") as handle:
+            handle.write(b"\0" * 65536)  # a full disk takes empty files still
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a directory")
     except OSError as err:

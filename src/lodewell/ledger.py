@@ -34,12 +34,22 @@ class Ledger:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        if self.path.is_symlink():  # SQLite would follow it, and write to a file of somebody else
+            raise BadFile(f"{self.path}: a symbolic link; remove it, or choose another folder with --out")
         with self._clear():
             self._database = sqlite3.connect(self.path)
+            self._refuse_others()
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(_TABLES)
             self._database.execute("PRAGMA user_version = 1")
             self._database.commit()
+
+    def _refuse_others(self) -> None:
+        """Leave databases alone that are no ledger."""
+        there = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type != 'index'")}
+        if there and there != {"chunks", "items"}:
+            self._database.close()
+            raise BadFile(f"{self.path}: a database of another program; choose another folder with --out")
 
     def __enter__(self) -> Self:
         return self

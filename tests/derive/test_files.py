@@ -13,7 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 import lodewell
+from lodewell.crystals.write import write_crystals
 from lodewell.derive import checkpoint, pipeline
+from lodewell.derive.chunk import HoldOut
 from lodewell.errors import BadFile
 
 from .crystals import REAL, real_crystals
@@ -51,6 +53,43 @@ def test_an_interrupted_derivation_goes_on(tmp_path, small_chunks, recipe):
     assert not Path(f"{out}.partial").exists()
     kept = lodewell.load(out)
     np.testing.assert_allclose(kept.u_pk, whole.u_pk, rtol=1e-6)
+
+
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_a_changed_file_starts_afresh_also_within_a_folder(tmp_path, as_folder):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for k, atoms in enumerate(real_crystals(4)):
+        write_crystals(folder / f"{k}.extxyz", atoms)
+    path = str(folder) if as_folder else str(folder / "*.extxyz")
+    before = checkpoint.fingerprint([path], {})
+    assert checkpoint.fingerprint([path], {}) == before
+    write_crystals(folder / "2.extxyz", real_crystals(5)[3])
+    after = checkpoint.fingerprint([path], {})
+    write_crystals(folder / "9.extxyz", real_crystals(5)[4])
+    assert len({before, after, checkpoint.fingerprint([path], {})}) == 3
+
+
+def test_what_is_held_out_is_known_again_whatever_the_order_of_a_set():
+    names = [f"Li{n}O" for n in range(1, 40)]
+    assert HoldOut(frozenset(names)).about() == HoldOut(frozenset(names[::-1])).about()
+
+
+def test_a_lost_chunk_is_counted_crystal_by_crystal(tmp_path, small_chunks, monkeypatch):
+    crystals = real_crystals(60)
+    write_crystals(tmp_path / "a.extxyz", crystals)
+    mine = pipeline.mine_chunk
+
+    def dies(chunk, **options):
+        if chunk.first == 50:
+            raise MemoryError("too much")
+        return mine(chunk, **options)
+
+    monkeypatch.setattr(pipeline, "mine_chunk", dies)
+    about = lodewell.derive(tmp_path / "a.extxyz", refine=False, **OPTIONS).about
+    assert about["crystals_met"] == len(crystals)
+    assert about["refused"] == len(crystals) - 50
+    assert [frame for _, frame, _ in about["first_refused"]] == list(range(50, len(crystals)))
 
 
 def test_other_options_start_afresh(tmp_path, small_chunks):

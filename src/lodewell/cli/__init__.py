@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from lodewell.cli.screen import leave_quietly, tolerant
 from lodewell.errors import LodewellError
+from lodewell.text import printable
 
 COMMANDS: tuple[str, ...] = (
     "check", "compare", "derive", "export", "fit", "list", "map", "predict", "relax", "score", "show", "test", "train",
@@ -36,7 +38,9 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; a refusal exits with 2, Ctrl-C with 130, a closed pipe with 0."""
         try:
-            return super().invoke(ctx)
+            outcome = super().invoke(ctx)
+            sys.stdout.flush()  # a closed pipe or a full disk shows here, not while the interpreter ends
+            return outcome
         except LodewellError as error:
             say(str(error))
             raise typer.Exit(EXIT_REFUSED) from error
@@ -44,17 +48,18 @@ class Commands(TyperGroup):
             say("interrupted; what was finished is kept")
             raise typer.Exit(EXIT_INTERRUPTED) from error
         except BrokenPipeError as error:
-            # The reader (`| head`) has what it wanted; the interpreter must not try to flush into the pipe again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            leave_quietly()  # the reader (`| head`) has what it wanted
             raise typer.Exit(0) from error
         except OSError as error:
-            say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+            say(f"{error.filename or 'output'}: {error.strerror or error}")
+            leave_quietly()
             raise typer.Exit(EXIT_REFUSED) from error
 
 
 def say(message: str) -> None:
     """Print a message as one line on stderr."""
-    print("lodewell: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    with suppress(OSError):  # nobody may be listening
+        print("lodewell: " + printable(" ".join(message.split())), file=sys.stderr, flush=True)
 
 
 app = typer.Typer(
@@ -99,6 +104,7 @@ for _name in COMMANDS:
 
 def main() -> None:
     """Run the command line (the entry point of the package)."""
+    tolerant()
     try:
         app(prog_name="lodewell")
     except KeyboardInterrupt:  # before the command itself began

@@ -59,9 +59,8 @@ def fit_and_show(
     as_json: bool,
 ) -> None:
     """Fit, save and test, and print tables of what was found and what came of it, or JSON."""
-    import json
-
     from lodewell.cli.progress import progress
+    from lodewell.cli.screen import print_json
     from lodewell.cli.tables import console
     from lodewell.fit.run import FitJob, run_fit
 
@@ -79,7 +78,7 @@ def fit_and_show(
 
         outcome = run_fit(job, fit, report, looked)
     if screen is None:
-        print(json.dumps(outcome.summary, ensure_ascii=False, indent=1))
+        print_json(outcome.summary)
     else:
         show_outcome(screen, outcome)
 
@@ -101,11 +100,11 @@ def show_data(screen: Console, train: LabelledSource, test: LabelledSource | Non
     screen.print(table)
     for name, source in sources.items():
         for bad in source.survey.refused[:5]:
-            screen.print(f"left out of the {name} data: {bad}", markup=False, style="yellow")
+            screen.print(f"left out of the {name} data: {bad}", style="yellow")
         if len(source.survey.refused) > 5:
             screen.print(f"… and {len(source.survey.refused) - 5:,} more")
         for note in source.survey.notes:
-            screen.print(f"note: {name} data: {note}", markup=False)
+            screen.print(f"note: {name} data: {note}")
     screen.print()
 
 
@@ -125,11 +124,11 @@ def show_outcome(screen: Console, outcome: FitOutcome) -> None:
     table.add_row("seconds", ", ".join(f"{name} {spent:.2f}" for name, spent in seconds.items()))
     screen.print(table)
     for note in outcome.fitted.notes:
-        screen.print(f"note: {note}", markup=False)
+        screen.print(f"note: {note}")
     if outcome.errors is not None:
         screen.print("\nerrors on the test data", style="bold")
         show_errors(outcome.errors, None)
-    screen.print(f"\nwritten: {outcome.file} and {summary_path(outcome.file).name}", markup=False)
+    screen.print(f"\nwritten: {outcome.file} and {summary_path(outcome.file).name}")
 
 
 def _text(value: Any) -> str:

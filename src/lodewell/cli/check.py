@@ -39,17 +39,17 @@ def command(
     Each finding is ok, to be looked at, or bad. Common structures of the elements are brought to rest; the one found
     in nature, or the lowest, is looked at closely.
     """
-    import json
     from dataclasses import asdict
 
     from lodewell.cli.progress import progress
+    from lodewell.cli.screen import print_json
     from lodewell.judge.check import check
 
     with progress("checking") as bar:
         report = check(potential, crystal or None, progress=bar.describe, **asdict(options))
     drawn: Path | None = report.figure(figure) if figure is not None else None
     if as_json:
-        print(json.dumps(report.json(), ensure_ascii=False, indent=1))
+        print_json(report.json())
     else:
         _show(report, drawn)
 
@@ -57,10 +57,9 @@ def command(
 def _show(report: Report, figure: Path | None) -> None:
     from collections import Counter
 
-    from rich.markup import escape
     from rich.table import Table
 
-    from lodewell.cli.tables import console
+    from lodewell.cli.tables import console, marked
 
     screen = console()
     if report.units.energy != "eV":
@@ -75,9 +74,9 @@ def _show(report: Report, figure: Path | None) -> None:
     part = ""
     for row in report.rows:
         table.add_row(
-            row.part if row.part != part else "", escape(row.about), escape(row.quantity), number(row.value), row.unit,
-            number(row.reference) if row.reference is not None else "", f"[{COLOURS[row.verdict]}]{row.verdict}[/]",
-            escape(row.note),
+            row.part if row.part != part else "", row.about, row.quantity, number(row.value), row.unit,
+            number(row.reference) if row.reference is not None else "", marked(COLOURS[row.verdict], row.verdict),
+            row.note,
         )  # fmt: skip
         part = row.part
     screen.print(table)
@@ -101,10 +100,9 @@ def number(value: float | None) -> str:
 
 def _structures(report: Report) -> None:
     """Print every structure with its lattice constants and energies."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from lodewell.cli.tables import console
+    from lodewell.cli.tables import console, marked
 
     unit = f"{report.units.energy}/atom"
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -114,11 +112,11 @@ def _structures(report: Report) -> None:
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for p in report.structures:
         if p.energy_per_atom is None:
-            table.add_row(escape(p.title), f"[yellow]not bound:[/] {escape(p.message)}")
+            table.add_row(p.title, marked("yellow", "not bound:", f" {p.message}"))
             continue
         lattice = ", ".join(f"{name} {length:.4f}" for name, length in (p.lattice or {}).items())
         table.add_row(
-            escape(p.title), lattice, "–" if p.volume_per_atom is None else f"{p.volume_per_atom:.3f}",
+            p.title, lattice, "–" if p.volume_per_atom is None else f"{p.volume_per_atom:.3f}",
             f"{p.nearest:.4f}", f"{p.energy_per_atom:.4f}", f"{p.above or 0.0:.4f}",
             "–" if p.formation is None else f"{p.formation:+.4f}",
         )  # fmt: skip

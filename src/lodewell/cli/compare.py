@@ -38,13 +38,13 @@ def command(
     seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="Time spent on timing each potential.")] = 3.0,
 ) -> None:
     """Compare potentials: test errors against the time of an evaluation, measured in the same run on one thread."""
-    import json
     import os
 
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"  # before NumPy is imported
 
     from lodewell.cli.progress import progress
+    from lodewell.cli.screen import print_json
     from lodewell.judge.compare import add_named, compare
 
     engines: dict[str, Potential] = {}
@@ -55,17 +55,16 @@ def command(
         comparison = compare(engines, data, atoms=atoms, seconds=seconds, progress=bar.describe)
     drawn: Path | None = comparison.figure(figure) if figure is not None else None
     if as_json:
-        print(json.dumps(comparison.json(), ensure_ascii=False, indent=1))
+        print_json(comparison.json())
     else:
         _show(comparison, drawn)
 
 
 def _show(comparison: Comparison, figure: Path | None) -> None:
     from ase.units import GPa
-    from rich.markup import escape
     from rich.table import Table
 
-    from lodewell.cli.tables import console
+    from lodewell.cli.tables import console, marked
     from lodewell.cli.test import number
 
     screen = console()
@@ -79,7 +78,7 @@ def _show(comparison: Comparison, figure: Path | None) -> None:
         e, cost = row.errors.overall, row.cost
         best = [word for word, front in (("forces", forces), ("energies", energies)) if id(row) in front]
         table.add_row(
-            escape(row.name), row.kind, f"{e.frames:,}", number(e.energy.mae, 1e3), number(e.energy.rmse, 1e3),
+            row.name, row.kind, f"{e.frames:,}", number(e.energy.mae, 1e3), number(e.energy.rmse, 1e3),
             number(e.force.mae), number(e.force.rmse), number(e.stress.mae, 1.0 / GPa),
             number(None if cost is None else cost.us_per_atom),
             number(None if cost is None else cost.fresh_us_per_atom), ", ".join(best),
@@ -95,15 +94,13 @@ def _show(comparison: Comparison, figure: Path | None) -> None:
     for row in comparison.rows:
         energy = row.errors.energy
         if energy.rmse_shifted and abs(energy.shift or 0.0) > 3.0 * energy.rmse_shifted:
-            screen.print(
-                f"[yellow]{escape(row.name)} counts energies from another zero than the data:[/] without that shift "
-                f"its RMSE is {number(energy.rmse_shifted, 1e3)} meV/atom"
-            )
+            why = f" without that shift its RMSE is {number(energy.rmse_shifted, 1e3)} meV/atom"
+            screen.print(marked("yellow", f"{row.name} counts energies from another zero than the data:", why))
         if row.errors.refused:
             count = len(row.errors.refused)
-            screen.print(
-                f"[yellow]{escape(row.name)} leaves out {count:,} frame{'s' if count > 1 else ''}, so its means are "
-                f"over other frames:[/] {escape(str(row.errors.refused[0]))}"
+            what = (
+                f"{row.name} leaves out {count:,} frame{'s' if count > 1 else ''}, so its means are over other frames:"
             )
+            screen.print(marked("yellow", what, f" {row.errors.refused[0]}"))
     if figure is not None:
         screen.print(f"written: {figure}")

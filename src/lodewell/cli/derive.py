@@ -74,12 +74,13 @@ def command(
 
 def _show(about: dict[str, object], out: Path, as_json: bool) -> None:
     if as_json:
-        import json
+        from lodewell.cli.screen import print_json
 
-        print(json.dumps(about | {"file": str(out)}, ensure_ascii=False, indent=1))
+        print_json(about | {"file": str(out)})
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from lodewell.cli.tables import console
 
     left_out = about["left_out"]
     rows = {
@@ -97,9 +98,9 @@ def _show(about: dict[str, object], out: Path, as_json: bool) -> None:
     table.add_column(justify="right")
     for name, value in rows.items():
         table.add_row(name, str(value))
-    console = Console()
-    console.print(table)
+    screen = console()
+    screen.print(table)
     refused = about["first_refused"]
     if isinstance(refused, list):
         for file, frame, why in refused[:5]:
-            console.print(f"refused: {file}, frame {frame}: {why}", style="dim", highlight=False)
+            screen.print(f"refused: {file}, frame {frame}: {why}", style="dim")

@@ -27,24 +27,23 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """List potentials, or the pairs of one: crystals, independent families, share of the prior, minimum."""
-    import json
-
+    from lodewell.cli.screen import print_json
     from lodewell.report.pairs import description, pair_rows, potential_rows, statistical
 
     if potential is None:
         rows = potential_rows()
         if as_json:
-            print(json.dumps([r.row() for r in rows], ensure_ascii=False, indent=1))
+            print_json([r.row() for r in rows])
         else:
             _show_potentials(rows)
         return
     described = description(potential, elements, flagged)
     if as_json and described is not None:
-        print(json.dumps(described.rows, ensure_ascii=False, indent=1))
+        print_json(described.rows)
         return
     if as_json:
         found = pair_rows(statistical(potential), elements, flagged)
-        print(json.dumps([r.row() for r in found], ensure_ascii=False, indent=1))
+        print_json([r.row() for r in found])
         return
     (about,) = potential_rows([potential])
     _show_one(about)
@@ -83,18 +82,18 @@ def _count(value: int | None) -> str:
 def _trust(r: PairRow) -> str:
     if not r.flagged:
         return "data"
-    return "[yellow]mostly prior[/]" if r.prior > 0.5 else "[yellow]few crystals[/]"
+    return "mostly prior" if r.prior > 0.5 else "few crystals"
 
 
 def _show_one(r: PotentialRow) -> None:
-    from lodewell.cli.tables import console
+    from lodewell.cli.tables import console, marked
 
     screen = console()
     scale = f", {r.energy_scale:.4g} eV a unit" if r.energy_scale is not None and r.calibrated else ""
     energies = "calibrated to eV" + scale if r.calibrated else "dimensionless (kT = 1)"
     size = f"{r.size / 1e6:.1f} MB" if r.size > 1e5 else f"{r.size / 1e3:.1f} kB"
     cutoff = f"cutoff {r.cutoff:g} Å" if r.cutoff else "no cutoff"
-    screen.print(f"[bold]{r.name}[/]: {r.kind}, {cutoff}, {energies}, {size}, {r.created}")
+    screen.print(marked("bold", r.name, f": {r.kind}, {cutoff}, {energies}, {size}, {r.created}"))
     if r.data:
         screen.print(f"made from: {r.data}")
     if r.known:
@@ -129,7 +128,7 @@ def _show_splines(described: Description, limit: int) -> None:
 def _show_pairs(potential: str, elements: str | None, flagged: bool, limit: int) -> None:
     from rich.table import Table
 
-    from lodewell.cli.tables import console
+    from lodewell.cli.tables import console, marked
     from lodewell.report.pairs import pair_rows, statistical
 
     screen = console()
@@ -151,7 +150,7 @@ def _show_pairs(potential: str, elements: str | None, flagged: bool, limit: int)
     for r in shown:
         drawn.add_row(
             r.pair + (f" in {r.variant}s" if r.variant else ""), f"{r.structures:,}", f"{r.families:,.0f}",
-            f"{100 * r.prior:.0f} %", _trust(r), f"{r.r_min:.2f} Å",
+            f"{100 * r.prior:.0f} %", marked("yellow" if r.flagged else "", _trust(r)), f"{r.r_min:.2f} Å",
             f"{r.u_min:.{digits}f} ± {r.error_min:.{digits}f}",
         )  # fmt: skip
     count = sum(r.flagged for r in rows)

@@ -39,9 +39,8 @@ def command(
     options: MapOptions = MapOptions(),  # noqa: B008 frozen
 ) -> None:  # fmt: skip
     """Draw a map of crystals or of their atoms: SOAP vectors, laid out so that alike ones are near each other."""
-    import json
-
     from lodewell.cli.progress import progress
+    from lodewell.cli.screen import print_json
     from lodewell.judge.map import map_crystals
 
     with progress("reading crystals") as bar:
@@ -50,7 +49,7 @@ def command(
     if table is not None:
         _write_csv(found, table)
     if as_json:
-        print(json.dumps(found.json(), ensure_ascii=False, indent=1))
+        print_json(found.json())
     else:
         _show(found, limit, [path for path in (drawn, table) if path is not None])
 
@@ -58,20 +57,19 @@ def command(
 def _write_csv(found: CrystalMap, out: Path) -> None:
     import csv
 
-    from lodewell.files import atomic_path
+    from lodewell.files import text_file
 
     rows = [row.row() for row in found.rows]
-    with atomic_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+    with text_file(out, newline="") as handle:
         writer = csv.DictWriter(handle, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
 
 def _show(found: CrystalMap, limit: int, written: list[Path]) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
-    from lodewell.cli.tables import console, places
+    from lodewell.cli.tables import console, marked, places
 
     screen, good = console(), found.mapped
     screen.print(found.sentence)
@@ -83,7 +81,7 @@ def _show(found: CrystalMap, limit: int, written: list[Path]) -> None:
         if name != "atom" or found.by == "atoms":
             table.add_column(name, justify="right" if name in ("atom", "x", "y", value) else "left", overflow="fold")
     for row in shown:
-        cells = [escape(name_of[id(row)]), _atom(row), row.formula or "", f"{row.x:.3f}", f"{row.y:.3f}", _value(row)]
+        cells = [name_of[id(row)], _atom(row), row.formula or "", f"{row.x:.3f}", f"{row.y:.3f}", _value(row)]
         table.add_row(*(cell for k, cell in enumerate(cells) if k != 1 or found.by == "atoms"))
     screen.print()
     screen.print(table)
@@ -91,7 +89,7 @@ def _show(found: CrystalMap, limit: int, written: list[Path]) -> None:
         screen.print(f"… and {len(good) - len(shown):,} more (--limit 0 shows all, --table writes a file)")
     bad = [row for row in found.rows if row.x is None]
     for row in bad[:8]:
-        screen.print(f"[red]{row.status}:[/] {escape(name_of[id(row)])}: {escape(row.message)}")
+        screen.print(marked("red", f"{row.status}:", f" {name_of[id(row)]}: {row.message}"))
     if len(bad) > 8:
         screen.print(f"… and {len(bad) - 8:,} more refused ({len(bad):,} in all; --json or --table tells each)")
     for path in written:

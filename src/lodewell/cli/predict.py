@@ -39,9 +39,8 @@ def command(
     Each comes with a standard deviation; crystals that are unlike the ones trained on are pointed out. Where the files
     state a property themselves, predictions are compared with it.
     """
-    import json
-
     from lodewell.cli.progress import progress
+    from lodewell.cli.screen import print_json
     from lodewell.compiled import COMPILING, compiled
     from lodewell.files import check_writable
     from lodewell.predict._geometry import densities
@@ -66,7 +65,7 @@ def command(
         if out is not None and rows:  # Ctrl-C keeps what was finished
             _write_csv(rows, out)
     if as_json:
-        print(json.dumps([row.row() for row in rows], ensure_ascii=False, indent=1))
+        print_json([row.row() for row in rows])
     else:
         _show(rows, limit)
         if out is not None:
@@ -87,13 +86,13 @@ def _names(rows: list[Prediction]) -> list[str]:
 def _write_csv(rows: list[Prediction], out: Path) -> None:
     import csv
 
-    from lodewell.files import atomic_path
+    from lodewell.files import text_file
 
     columns = ["file", "frame", "id", "formula"]
     for name in _names(rows):
         stated = any(name in row.stated for row in rows)
         columns += [name, f"{name}_sigma"] + [f"{name}_stated"] * stated
-    with atomic_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+    with text_file(out, newline="") as handle:
         writer = csv.DictWriter(handle, [*columns, "unusual", "warnings", "error"], restval="")
         writer.writeheader()
         for row in rows:
@@ -106,10 +105,9 @@ def _write_csv(rows: list[Prediction], out: Path) -> None:
 
 
 def _show(rows: list[Prediction], limit: int) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
-    from lodewell.cli.tables import console, places
+    from lodewell.cli.tables import console, marked, places
 
     screen, name_of = console(), dict(zip(map(id, rows), places(rows), strict=True))
     good, bad = [r for r in rows if r.error is None], [r for r in rows if r.error is not None]
@@ -123,7 +121,7 @@ def _show(rows: list[Prediction], limit: int) -> None:
     table.add_column("")
     for row in good[:limit] if limit else good:
         cells = [_with_error(row.values[name], row.sigma[name]) for name in names]
-        table.add_row(name_of[id(row)], row.formula or "", *cells, "[yellow]unusual[/]" if row.warnings else "")
+        table.add_row(name_of[id(row)], row.formula or "", *cells, marked("yellow", "unusual" if row.warnings else ""))
     if good:
         screen.print(table)
     if limit and len(good) > limit:
@@ -134,7 +132,7 @@ def _show(rows: list[Prediction], limit: int) -> None:
     for listed, what, colour in ((unusual, "unusual", "yellow"), (refused, "refused", "red")):
         shown = listed[:_LISTED] if limit else listed
         for row, why in shown:
-            screen.print(f"[{colour}]{what}:[/] {escape(f'{name_of[id(row)]}: {why}')}")
+            screen.print(marked(colour, f"{what}:", f" {name_of[id(row)]}: {why}"))
         if len(shown) < len(listed):
             screen.print(
                 f"… and {len(listed) - len(shown):,} more {what} ({len(listed):,} in all; --limit 0 shows all)"

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lodewell.text import printable
+
 if TYPE_CHECKING:
     import rich.progress
 
@@ -32,7 +34,7 @@ class Progress:
     """A counter that draws itself after two seconds; see `progress`."""
 
     def __init__(self, description: str, total: int | None) -> None:
-        self.description = description
+        self.description = printable(description)
         self.total = total
         self.done = 0
         self._lock = threading.Lock()
@@ -50,10 +52,10 @@ class Progress:
     def describe(self, description: str, total: int | None = None) -> None:
         """Say what is going on now; a new total may have become known."""
         with self._lock:
-            self.description = description
+            self.description = printable(description)
             self.total = self.total if total is None else total
             if self._shown is not None and self._task is not None:
-                self._shown.update(self._task, description=description, total=self.total)
+                self._shown.update(self._task, description=self.description, total=self.total)
 
     def start(self) -> None:
         """Start the two seconds."""
@@ -81,7 +83,7 @@ class Progress:
                 return
             self._shown = RichProgress(
                 SpinnerColumn(),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),

@@ -56,6 +56,7 @@ def command(
     it stopped when it is started again.
     """
     from lodewell.cli.progress import progress
+    from lodewell.cli.screen import print_json_text
     from lodewell.compiled import COMPILING, compiled
     from lodewell.potentials.store import load
     from lodewell.relax import lbfgs
@@ -74,7 +75,7 @@ def command(
 
         draw_relaxation(results, out / "before-after.png")
     if as_json:
-        print(rows_json(results), end="")
+        print_json_text(rows_json(results).rstrip())
     else:
         _show(results, job, limit, figure)
 
@@ -83,10 +84,9 @@ def _show(results: list[Relaxed], job: Folder, limit: int, figure: bool) -> None
     """Print the best crystals, and how many ended how."""
     from collections import Counter
 
-    from rich.markup import escape
     from rich.table import Table
 
-    from lodewell.cli.tables import console, places
+    from lodewell.cli.tables import console, marked, places
 
     screen, names = console(), places(results)
     equals = Counter(r.duplicate_of for r in results if r.duplicate_of is not None)
@@ -111,7 +111,7 @@ def _show(results: list[Relaxed], job: Folder, limit: int, figure: bool) -> None
     screen.print("\n" + ", ".join(f"{count:,} {status}" for status, count in counts.most_common()) + ".")
     bad = [k for k, r in enumerate(results) if not r.sane or r.charge]
     for k in bad[:8]:
-        screen.print(f"[red]{results[k].status}:[/] {escape(f'{names[k]}: {results[k].message}')}")
+        screen.print(marked("red", f"{results[k].status}:", f" {names[k]}: {results[k].message}"))
     if len(bad) > 8:
         screen.print(f"… and {len(bad) - 8:,} more (see {job.out / 'table.csv'})")
     written = ["relaxed.extxyz", "table.csv", "results.json", "summary.json"] + ["before-after.png"] * figure
@@ -120,8 +120,6 @@ def _show(results: list[Relaxed], job: Folder, limit: int, figure: bool) -> None
 
 def _cells(r: Relaxed, name: str, equals: int) -> list[str]:
     """Return the cells of a row of the table."""
-    from rich.markup import escape
-
     fell = (
         f"{r.start_energy_per_atom - r.energy_per_atom:.3f}"
         if r.start_energy_per_atom is not None and r.energy_per_atom is not None
@@ -136,6 +134,6 @@ def _cells(r: Relaxed, name: str, equals: int) -> list[str]:
     if equals:
         notes.append(f"{equals:,} more relaxed to it")
     return [
-        str(r.rank), escape(name), r.formula or "–", f"{r.energy_per_atom:.3f}", fell, volume,
-        str(r.steps), "–" if r.percentile is None else f"{r.percentile:.1f} %", escape("; ".join(notes)),
+        str(r.rank), name, r.formula or "–", f"{r.energy_per_atom:.3f}", fell, volume,
+        str(r.steps), "–" if r.percentile is None else f"{r.percentile:.1f} %", "; ".join(notes),
     ]  # fmt: skip

@@ -40,9 +40,8 @@ def command(
     Low percentiles look most like known crystals. Odd are contacts shorter than all but one in a thousand of those
     known between the same two elements.
     """
-    import json
-
     from lodewell.cli.progress import progress
+    from lodewell.cli.screen import print_json
     from lodewell.judge.score import ranked, score_stream
 
     rows: list[Scored] = []
@@ -54,28 +53,19 @@ def command(
     if out is not None:
         _write_csv(rows, out)
     if as_json:
-        print(json.dumps([_finite(row.row()) for row in rows], ensure_ascii=False, indent=1))
+        print_json([row.row() for row in rows])
     else:
         _show(rows, sort, limit, potential, out)
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN."""
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
-    return [_finite(v) for v in value] if isinstance(value, list) else value
 
 
 def _write_csv(rows: list[Scored], out: Path) -> None:
     import csv
 
-    from lodewell.files import atomic_path
+    from lodewell.files import text_file
 
     columns = ("rank", "file", "frame", "id", "formula", "status", "message", "energy_per_atom", "percentile",
                "percentile_among", "volume_per_atom", "contacts", "warnings")  # fmt: skip
-    with atomic_path(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as handle:
+    with text_file(out, newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(columns)
         for row in rows:
@@ -89,7 +79,7 @@ def _show(rows: list[Scored], sort: Order, limit: int, potential: str, out: Path
 
     from rich.table import Table
 
-    from lodewell.cli.tables import console, places
+    from lodewell.cli.tables import console, marked, places
 
     screen, name_of = console(), dict(zip(map(id, rows), places(rows), strict=True))
     good = [r for r in rows if r.rank is not None]
@@ -118,12 +108,12 @@ def _show(rows: list[Scored], sort: Order, limit: int, potential: str, out: Path
         screen.print(f"\n{len(good):,} scored with {potential}; {odd:,} with odd contacts.")
     thin = Counter(w for r in good for w in r.warnings)
     for text, count in thin.most_common(8):
-        screen.print(f"[yellow]thin:[/] {text}" + (f"  ({count:,} crystals)" if len(good) > 1 else ""))
+        screen.print(marked("yellow", "thin:", f" {text}" + (f"  ({count:,} crystals)" if len(good) > 1 else "")))
     if len(thin) > 8:
         screen.print(f"… and {len(thin) - 8:,} more thin pairs (lodewell list {potential} --flagged)")
     bad = [r for r in rows if r.rank is None]
     for r in bad[:8]:
-        screen.print(f"[red]{r.status}:[/] {name_of[id(r)]}: {r.message}")
+        screen.print(marked("red", f"{r.status}:", f" {name_of[id(r)]}: {r.message}"))
     if len(bad) > 8:
         screen.print(f"… and {len(bad) - 8:,} more without a rank ({len(bad):,} in all; --json or --out tells each)")
     if out is not None:

@@ -6,20 +6,40 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from rich.console import Console
+from rich.text import Text
+
+from lodewell.text import printable
 
 WIDTH_IN_PIPE = 160
 
 
-def console() -> Console:
-    """Return the screen; in a pipe or a file it is wide, so that no table is cut."""
-    from rich.console import Console
+class Screen(Console):
+    """A console that takes every string as it stands: no markup, no emoji, no control characters.
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty(),
-                   width=None if sys.stdout.isatty() else WIDTH_IN_PIPE)  # fmt: skip
+    Strings come from files and paths as well, so colours are said apart from them: with `style=`, or `marked`.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a string as rich draws it, here and in the cells of tables."""
+        return super().render_str(printable(text), **options | {"markup": False, "emoji": False})
+
+    def on_broken_pipe(self) -> None:
+        """Leave a closed pipe to the command line, which ends quietly."""
+        raise  # noqa: PLE0704 called where the error is handled
+
+
+def console() -> Screen:
+    """Return the screen; in a pipe or a file it is wide, so that no table is cut."""
+    return Screen(highlight=False, soft_wrap=not sys.stdout.isatty(),
+                  width=None if sys.stdout.isatty() else WIDTH_IN_PIPE)  # fmt: skip
+
+
+def marked(style: str, word: str, rest: str = "") -> Text:
+    """Return a word in a style, and what follows plainly: `marked("red", "refused:", " why")`."""
+    return Text.assemble((printable(word), style), printable(rest))
 
 
 def places(rows: Sequence[Any]) -> list[str]:

@@ -49,9 +49,8 @@ def command(
     Where the potential knows its own uncertainty, its error bars are judged as well. Frames that cannot be compared
     cost a row each.
     """
-    import json
-
     from lodewell.cli.progress import progress
+    from lodewell.cli.screen import print_json
     from lodewell.crystals.label_keys import LabelKeys
     from lodewell.judge.test import test
 
@@ -61,17 +60,16 @@ def command(
     if figure is not None:
         figure = errors.figure(figure)
     if as_json:
-        print(json.dumps(errors.json(), ensure_ascii=False, indent=1))
+        print_json(errors.json())
     else:
         show_errors(errors, figure)
 
 
 def show_errors(errors: Errors, figure: Path | None) -> None:
     """Print the table of errors, what hides behind the means, and what was left out."""
-    from rich.markup import escape
     from rich.table import Table
 
-    from lodewell.cli.tables import console
+    from lodewell.cli.tables import console, marked
 
     screen = console()
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -81,13 +79,13 @@ def show_errors(errors: Errors, figure: Path | None) -> None:
     force, stress = ("eV/Å", "GPa") if errors.calibrated else ("kT/Å", "GPa if kT = 1 eV")
     table.add_row("", "", "", unit, unit, force, force, force, stress, stress, style="dim")
     for name, group in errors.by_config_type.items():
-        table.add_row(escape(name), *_cells(group))
+        table.add_row(name, *_cells(group))
     table.add_row("all", *_cells(errors.overall), style="bold")
     screen.print(table)
     _notes(errors, screen)
     left_out = _left_out(errors)
     for line in left_out[:SHOWN]:
-        screen.print(f"[red]left out:[/] {escape(line)}")
+        screen.print(marked("red", "left out:", f" {line}"))
     if len(left_out) > SHOWN:
         screen.print(f"… and more for other reasons ({len(errors.refused):,} frames in all; --json tells each)")
     if figure is not None:
@@ -165,7 +163,6 @@ def _notes(errors: Errors, screen: Any) -> None:
 
 def _bars(errors: Errors, screen: Any) -> None:
     """Print how right the error bars are for each kind of frame."""
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -173,7 +170,7 @@ def _bars(errors: Errors, screen: Any) -> None:
     for kind in errors.calibration:
         table.add_column(kind, justify="right")
     for name, bars in errors.calibration_by_config_type.items():
-        table.add_row(escape(name), *(f"{bars[k].z_rms:.2f}" if k in bars else "–" for k in errors.calibration))
+        table.add_row(name, *(f"{bars[k].z_rms:.2f}" if k in bars else "–" for k in errors.calibration))
     screen.print(table)
 
 

@@ -73,11 +73,13 @@ def _line(line: dict[str, Any], errors: str) -> None:
 
 def _show(model: Any, out: Path, as_json: bool) -> None:
     if as_json:
-        print((out / "summary.json").read_text(encoding="utf-8"))
+        from lodewell.cli.screen import print_json_text
+
+        print_json_text((out / "summary.json").read_text(encoding="utf-8"))
         return
     from rich.table import Table
 
-    from lodewell.cli.tables import console
+    from lodewell.cli.tables import console, marked
 
     card = model.card
     counts = card["crystals"]
@@ -97,9 +99,9 @@ def _show(model: Any, out: Path, as_json: bool) -> None:
     screen = console()
     screen.print(table)
     for warning in summary["warnings"]:
-        screen.print(f"[yellow]look:[/] {warning}")
+        screen.print(marked("yellow", "look:", f" {warning}"))
     for row in summary["refused"][:_LISTED]:
-        screen.print(f"[red]refused:[/] {row['file']}, frame {row['frame']}: {row['why']}")
+        screen.print(marked("red", "refused:", f" {row['file']}, frame {row['frame']}: {row['why']}"))
     if len(summary["refused"]) > _LISTED:
         screen.print(f"… and {len(summary['refused']) - _LISTED:,} more refused (summary.json tells each)")
     screen.print(f"written: {out}")

@@ -10,6 +10,8 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from lodewell.text import printable
+
 PER_ATOM = ("forces", "magmoms", "charges", "stresses", "energies")
 PER_CRYSTAL = ("energy", "free_energy", "stress", "magmom", "dipole")
 SPECIAL = frozenset(" \t\r\n\"'{}[]=\\,")
@@ -69,7 +71,7 @@ def _column(array: NDArray[Any], count: int) -> tuple[str, str, list[list[Any]]]
         return "L", "%s", [["T" if flag else "F" for flag in column] for column in flat.T.tolist()]
     words = flat.T.tolist()
     if all(isinstance(word, str) and word and word.split() == [word] for column in words for word in column):
-        return "S", "%s", words
+        return "S", "%s", [[printable(word) for word in column] for column in words]
     return None
 
 
@@ -78,7 +80,7 @@ def _header(atoms: Atoms, properties: str, results: dict[str, Any]) -> str:
     if atoms.cell.array.any():
         parts.append('Lattice="' + " ".join(map(repr, atoms.cell.array.ravel().tolist())) + '"')
     parts.append(f"Properties={properties}")
-    values = {key: value for key, value in atoms.info.items() if isinstance(key, str)}
+    values = {printable(key): value for key, value in atoms.info.items() if isinstance(key, str)}
     for key in PER_CRYSTAL:
         if results.get(key) is not None:
             values[key] = _full_stress(results[key]) if key == "stress" else results[key]
@@ -113,6 +115,7 @@ def _value(key: str, value: Any) -> str | None:
 def _text(value: str) -> str | None:
     if "\n" in value or "\r" in value or not value.strip():
         return None
+    value = printable(value)
     if not SPECIAL & set(value):
         return value
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -78,7 +78,7 @@ class Chunk:
         if self.kind == "rows":
             return _read_rows(self.files[0], self.formats[0], self.first, self.last)
         if self.kind == "error":
-            return [Record(self.files[0], self.first, None, self.text.decode())]
+            return [Record(self.files[0], self.first, None, self.text.decode("utf-8", "surrogatepass"))]
         return [
             record for path, form in zip(self.files, self.formats, strict=True) for record in _read_file(path, form)
         ]
@@ -153,7 +153,9 @@ def _read_traj_rows(path: str, first: int, last: int) -> list[Record]:
 
 
 def _error(path: str, number: int, reason: str) -> Chunk:
-    return Chunk("error", (path,), (None,), number, text=reason.removeprefix(f"{path}: ").encode())
+    return Chunk(
+        "error", (path,), (None,), number, text=reason.removeprefix(f"{path}: ").encode("utf-8", "surrogatepass")
+    )
 
 
 def _streamed(found: Found) -> bool:

@@ -19,6 +19,7 @@ from lodewell.errors import BadCrystal, BadOption
 from lodewell.files import atomic_path, bare_name, write_failure
 from lodewell.interop import jarvis, optimade, pymatgen
 from lodewell.interop.vasp import to_poscar
+from lodewell.text import SPELT_OUT
 
 AT_ONCE = 500  # pieces of text joined before they are written
 FORMATS = ("extxyz", "cif", "poscar", "db", "pymatgen", "optimade", "jarvis")
@@ -76,7 +77,7 @@ def _write_pieces(path: Path, pieces: Iterator[str]) -> None:
             packed = gzip.GzipFile(fileobj=target, mode="wb", compresslevel=6, mtime=0, filename="")
             target = cast(IO[bytes], stack.enter_context(packed))
         while some := "".join(islice(pieces, AT_ONCE)):
-            target.write(some.encode())
+            target.write(some.encode("utf-8", SPELT_OUT))
 
 
 def file_names(crystals: Sequence[Atoms]) -> list[str]:

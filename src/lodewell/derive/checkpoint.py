@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
+import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lodewell import __version__
 from lodewell.crystals.batch import Batch
 from lodewell.crystals.duplicates import Families
+from lodewell.crystals.paths import find_files
 from lodewell.derive.mined import Mined
 from lodewell.files import atomic_path
 
@@ -57,9 +60,16 @@ class Progress:
 
 
 def fingerprint(paths: list[str], options: dict[str, Any]) -> str:
-    """Return a key of what goes into a derivation: options, and names, sizes and times of files."""
-    stamps = [(p, Path(p).stat().st_size, Path(p).stat().st_mtime_ns) for p in paths if Path(p).is_file()]
-    return hashlib.sha256(json.dumps([paths, stamps, options], sort_keys=True, default=str).encode()).hexdigest()
+    """Return a key of what goes into a derivation: options, and name, size and time of every file behind the paths.
+
+    Raises `BadFile` as `find_files` does.
+    """
+    mark = hashlib.sha256(json.dumps([__version__, options], sort_keys=True, default=str).encode())
+    for found in find_files(paths) if paths else ():
+        with suppress(OSError):  # unreadable files are refused one by one
+            status = os.stat(found.path)
+            mark.update(repr((found.path, found.format, status.st_size, status.st_mtime_ns)).encode())
+    return mark.hexdigest()
 
 
 def save(progress: Progress, path: Path) -> None:
@@ -98,5 +108,5 @@ def load(path: Path, key: str) -> Progress | None:
                 key, mined, families, [batch], meta["systems"], meta["formulas"], z["firsts"].tolist(),
                 meta["chunks"], meta["met"], meta["left_out"], [tuple(r) for r in meta["refused"]],
             )  # fmt: skip
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+    except Exception:  # a damaged one may fail anywhere; the derivation starts afresh
         return None

@@ -40,6 +40,10 @@ class HoldOut:
     share: float = 0.0
     by_system: bool = False
 
+    def about(self) -> list[object]:
+        """Return what is kept back in an order that is always the same, for a fingerprint."""
+        return [sorted(self.formulas), sorted(self.systems), self.share, self.by_system]
+
     def holds(self, numbers: Any) -> bool:
         """Tell whether a crystal of these atomic numbers is kept back."""
         if not (self.formulas or self.systems or self.share):
@@ -56,7 +60,7 @@ def read_formulas(path: Path) -> frozenset[str]:
         BadFile: when the file cannot be read or a line is no formula.
     """
     try:
-        lines = [line.split("#")[0].strip() for line in path.read_text().splitlines()]
+        lines = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise BadFile(f"{path}: cannot be read as a list of formulas ({error})") from error
     out = set()

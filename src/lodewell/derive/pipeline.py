@@ -106,7 +106,7 @@ def _mine_all(
     paths = (
         [str(p) for p in ([crystals] if isinstance(crystals, str | Path) else crystals)] if _are_paths(crystals) else []
     )
-    key = checkpoint.fingerprint(paths, asdict(options) | {"hold_out": repr(hold_out)})
+    key = checkpoint.fingerprint(paths, asdict(options) | {"hold_out": hold_out and hold_out.about()})
     progress = (checkpoint.load(_partial(out), key) if out is not None and resume and paths else None) or Progress(
         key, Mined(round(options.cutoff / BIN))
     )
@@ -119,8 +119,7 @@ def _mine_all(
     try:
         for outcome in pool.map(partial(mine_chunk, options=options, hold_out=hold_out), tasks):
             if outcome.value is None:
-                name = outcome.task.files[0] if isinstance(outcome.task, Chunk) else "memory"
-                progress.refused.append((name, -1, outcome.error or "the chunk was lost"))
+                _add_lost(progress, outcome.task, outcome.error or "the chunk was lost")
                 progress.chunks += 1
             else:
                 with uninterrupted():  # half a chunk in the sums would be saved, and added again on resuming
@@ -175,6 +174,13 @@ def _add(progress: Progress, result: Mined1, options: DeriveOptions) -> None:
     progress.firsts += firsts
 
 
+def _add_lost(progress: Progress, task: Chunk | list[Atoms], why: str) -> None:
+    """Count the crystals of a chunk whose worker died, each as refused."""
+    places = task.entries() if isinstance(task, Chunk) else [("memory", k) for k in range(len(task))]
+    progress.met += len(places)
+    progress.refused += [(*place, why) for place in places[: max(0, 1000 - len(progress.refused))]]
+
+
 def _why_nothing(progress: Progress) -> str:
     reasons = [f"{n} {why}" for why, n in progress.left_out.items()]
     if progress.refused:
@@ -192,7 +198,7 @@ def _about(progress: Progress, options: DeriveOptions, notes: dict[str, Any], se
         "crystals_used": len(progress.systems),
         "families": progress.families.count,
         "left_out": progress.left_out,
-        "refused": len(progress.refused),
+        "refused": progress.met - len(progress.systems) - sum(progress.left_out.values()),
         "first_refused": [list(r) for r in progress.refused[:20]],
         "inputs": progress.key,
         "seconds": round(seconds, 1),

@@ -6,7 +6,6 @@ a `Fitted`.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from lodewell.files import atomic_path, check_writable
 from lodewell.fit.data import LabelledSource, check_together
 from lodewell.fit.labelled_options import LabelledOptions
 from lodewell.potentials.base import Potential
+from lodewell.text import json_text
 
 if TYPE_CHECKING:
     from lodewell.judge.test import Errors
@@ -144,7 +144,7 @@ def run_fit(
         "seconds": clock.laps,
     }
     with atomic_path(summary_path(file)) as temporary:
-        temporary.write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(summary, indent=1) + "\n", encoding="utf-8")
     return FitOutcome(fitted, file, summary, errors)
 
 

@@ -64,7 +64,7 @@ def save(potential: Potential, path: str | Path, **about: Any) -> Path:
     if target.suffix != SUFFIX:
         target = target.with_name(target.name + SUFFIX)
     with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as z:
-        z.writestr("meta.json", json.dumps(header, indent=1, ensure_ascii=False))
+        z.writestr("meta.json", json.dumps(header, indent=1))
         for name, array in arrays.items():
             buffer = io.BytesIO()
             np.save(buffer, np.asarray(array), allow_pickle=False)

@@ -21,12 +21,13 @@ from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadCrystal, BadFile, BadOption, did_you_mean
-from lodewell.files import atomic_path, bare_name
+from lodewell.files import bare_name, text_file
 from lodewell.predict.architecture import Architecture, Arrays
 from lodewell.predict.cache import Shard, content, shard_name, write_shard
 from lodewell.predict.identity import given_id
 from lodewell.predict.table import Line, read_table
 from lodewell.predict.targets import doubts, number
+from lodewell.text import printable
 from lodewell.workers import one_line, open_workers
 
 SPLIT_WORDS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -225,8 +226,8 @@ def _see_to_features(crystals: list[Atoms], architecture: Architecture, cache: P
         write_shard(path, dict(architecture.fields), found)
     if reasons and lasting:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(note) as temporary:
-            temporary.write_text("\n".join(f"{k}\t{why}" for k, why in reasons.items()), encoding="utf-8")
+        with text_file(note) as handle:
+            handle.write("\n".join(f"{k}\t{printable(' '.join(why.split()))}" for k, why in reasons.items()))
     return path, reasons
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 from collections import Counter
@@ -25,6 +24,7 @@ from lodewell.predict.model import SUFFIX, Described, Model
 from lodewell.predict.novelty import fit_novelty
 from lodewell.predict.options import TrainOptions
 from lodewell.predict.train import Report, Run, Task, find_rate, keep_memory, mean_errors, pick_device, train_member
+from lodewell.text import json_text
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def _write(model: Model, dataset: Dataset, runs: list[Run], out: Path, options: 
     }
     for name, content in (("history.json", history), ("summary.json", summary)):
         with atomic_path(out / name) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+            temporary.write_text(json_text(content, indent=1), encoding="utf-8")
     if options.member is None:
         model.save(out / f"model{SUFFIX}")
         write_card(model, out / "card.md")

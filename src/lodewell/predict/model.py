@@ -121,7 +121,7 @@ class Model:
             "card": self.card,
         }
         with atomic_path(path) as temporary:
-            temporary.write_bytes(save(tensors, metadata={_KEY: json.dumps(about, ensure_ascii=False)}))
+            temporary.write_bytes(save(tensors, metadata={_KEY: json.dumps(about)}))
 
 
 @contextmanager

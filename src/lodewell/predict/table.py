@@ -30,9 +30,9 @@ def read_table(path: str | Path, properties: Sequence[str], id_key: str | None, 
         BadOption: for a property that is no column.
     """
     try:
-        with open(path, encoding="utf-8-sig", newline="") as handle:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as handle:
             cells = [(handle_line, row) for handle_line, row in enumerate(csv.reader(handle), 1) if any(row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as err:
+    except (OSError, csv.Error) as err:
         raise BadFile(f"{path}: cannot be read as a CSV ({err}); check the path and the format") from err
     if not cells:
         raise BadFile(f"{path}: the table is empty")

@@ -29,7 +29,7 @@ from lodewell.crystals.extxyz_write import extxyz_text
 from lodewell.crystals.read import Chunk, chunks
 from lodewell.crystals.write import FORMATS, file_names, write_crystals
 from lodewell.errors import BadOption
-from lodewell.files import atomic_path, write_failure
+from lodewell.files import atomic_path, check_writable, text_file, write_failure
 from lodewell.ledger import Item, Ledger
 from lodewell.potentials.base import Potential
 from lodewell.potentials.store import find, load
@@ -38,6 +38,7 @@ from lodewell.relax.options import RelaxOptions
 from lodewell.relax.rank import Comparison, ranked
 from lodewell.relax.result import Relaxed
 from lodewell.relax.run import check_pressure
+from lodewell.text import SPELT_OUT, json_text
 from lodewell.workers import open_workers
 
 _CRYSTALS_A_CHUNK = 200
@@ -124,13 +125,9 @@ def _prepare(job: Folder) -> None:
             )
     try:
         job.out.mkdir(parents=True, exist_ok=True)
-        probe = job.out / ".probe"
-        probe.write_bytes(b"\0" * 65536)
-        probe.unlink()
     except OSError as error:
-        with suppress(OSError):
-            (job.out / ".probe").unlink()
         raise write_failure(job.out, error) from error
+    check_writable(job.out / "ledger.sqlite")
 
 
 def _work(job: Folder, ledger: Ledger, salt: bytes) -> Iterator[tuple[str, int, bool]]:
@@ -189,20 +186,15 @@ def relax_to_items(chunk: Chunk, potential: Potential | str, options: RelaxOptio
     items: list[Item] = []
     for result in relax_chunk(chunk.read(), engine, options):
         line = json.dumps({name: getattr(result, name) for name in _LIGHT}, allow_nan=False)
-        frame = extxyz_text([result.atoms]).encode() if result.atoms is not None else None
-        film = extxyz_text(result.trajectory).encode() if result.trajectory else None
+        frame = extxyz_text([result.atoms]).encode("utf-8", SPELT_OUT) if result.atoms is not None else None
+        film = extxyz_text(result.trajectory).encode("utf-8", SPELT_OUT) if result.trajectory else None
         items.append((line, frame, film))
     return items
 
 
 def lost_items(chunk: Chunk, why: str) -> list[Item]:
     """Return rows for the crystals of a chunk whose worker died, without reading it again."""
-    if chunk.kind == "files":
-        places = [(name, 0) for name in chunk.files]
-    else:
-        last = chunk.last if chunk.kind == "rows" else chunk.first + sum(1 for _ in parse_frames(chunk.text))
-        places = [(chunk.files[0], frame) for frame in range(chunk.first, last)]
-    rows = [Relaxed(file, frame, None, None, "bad input", why) for file, frame in places]
+    rows = [Relaxed(file, frame, None, None, "bad input", why) for file, frame in chunk.entries()]
     return [(json.dumps({name: getattr(row, name) for name in _LIGHT}), None, None) for row in rows]
 
 
@@ -230,7 +222,7 @@ def _write(
             for frame in ledger.data(key):
                 if next(sane) and frame is not None:
                     stream.write(frame)
-    with atomic_path(job.out / "table.csv") as temporary, open(temporary, "w", newline="", encoding="utf-8") as table:
+    with text_file(job.out / "table.csv", newline="") as table:
         writer = csv.writer(table)
         writer.writerow(_TABLE)
         for r in results:
@@ -254,13 +246,13 @@ def _write(
                         "seconds": round(seconds, 3),
                         "crystals_per_second": round((len(results) - resumed) / max(seconds, 1e-9), 1)},
         }  # fmt: skip
-        temporary.write_text(json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+        temporary.write_text(json_text(summary, indent=1), encoding="utf-8")
     return results
 
 
 def rows_json(results: Sequence[Relaxed]) -> str:
     """Return the rows of all results as JSON, one a line."""
-    rows = [json.dumps(r.row(), ensure_ascii=False, allow_nan=False) for r in results]
+    rows = [json_text(r.row()) for r in results]
     return "[\n" + ",\n".join(rows) + "\n]\n"
 
 

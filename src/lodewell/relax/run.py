@@ -107,7 +107,9 @@ def relax_task(task: Chunk | list[Record], potential: Potential, options: RelaxO
 
 def lost(task: Chunk | list[Record], why: str) -> list[Relaxed]:
     """Return the results of a chunk whose worker failed: every crystal is reported with the reason."""
-    return [refused(record, "bad input", why) for record in (task.read() if isinstance(task, Chunk) else task)]
+    if isinstance(task, Chunk):  # not read again: that may be what ended the worker
+        return [refused(Record(file, frame, None, why), "bad input", why) for file, frame in task.entries()]
+    return [refused(record, "bad input", why) for record in task]
 
 
 def _tasks(crystals: Crystals) -> Iterator[Chunk | list[Record]]:

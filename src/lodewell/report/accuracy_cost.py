@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lodewell.report.labels import place_labels, spread
-from lodewell.report.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, figure, save
+from lodewell.report.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, figure, lay_out, save
 
 if TYPE_CHECKING:
     from lodewell.judge.compare import Compared, Comparison, Metric
@@ -43,7 +43,7 @@ def draw_comparison(comparison: Comparison, path: str | Path) -> Path:
             fontweight="bold",
         )  # fmt: skip
         _foot(drawn, comparison)
-        drawn.canvas.draw()
+        lay_out(drawn)
         for axes, (metric, _, scale) in zip(panels, _PANELS, strict=True):
             _points(axes, comparison, metric, scale)
         return save(drawn, path)

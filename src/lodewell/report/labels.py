@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from lodewell.crystals.batch import Floats
+from lodewell.report.style import lay_out
+from lodewell.text import printable
 
 _DIRECTIONS = [(np.cos(a), np.sin(a)) for a in np.deg2rad([20, -20, 160, -160, 60, -60, 120, -120, 90, -90, 0, 180])]
 _DISTANCES = (9.0, 15.0, 24.0, 36.0, 50.0)  # points from the middle of the mark
@@ -22,7 +24,7 @@ def place_labels(
     avoid: further places (data coordinates), such as along a line, that should stay free.
     """
     canvas = axes.figure.canvas
-    canvas.draw()
+    lay_out(axes.figure)
     renderer, to_pixels = canvas.get_renderer(), axes.transData.transform
     scale = axes.figure.dpi / 72.0
     marks = np.array([to_pixels(p) for p in points]).reshape(-1, 2)
@@ -31,7 +33,7 @@ def place_labels(
     taken: list[tuple[float, float, float, float]] = []
     crowd = [float(np.sort(np.linalg.norm(marks - m, axis=1))[1:4].sum()) if len(marks) > 1 else 0.0 for m in marks]
     for k in np.argsort(crowd, kind="stable"):
-        width, height = _extent(axes, renderer, texts[k], size)
+        width, height = _extent(axes, renderer, printable(texts[k]), size)
         best, best_cost = None, np.inf
         for step, distance in enumerate(_DISTANCES):
             for turn, (dx, dy) in enumerate(_DIRECTIONS):
@@ -55,7 +57,7 @@ def place_labels(
 
 def _extent(axes: Any, renderer: Any, text: str, size: float) -> tuple[float, float]:
     """Return width and height of a text in pixels."""
-    probe = axes.text(0.0, 0.0, text, fontsize=size, transform=axes.transAxes)
+    probe = axes.text(0.0, 0.0, text, fontsize=size, transform=axes.transAxes, parse_math=False)
     box = probe.get_window_extent(renderer)
     probe.remove()
     return float(box.width), float(box.height)

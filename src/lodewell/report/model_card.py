@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lodewell.errors import BadFile
-from lodewell.files import atomic_path
+from lodewell.files import text_file
 from lodewell.report.style import BLUE, GREY, INK, PALE, VERMILION, figure, save
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ def write_card(model: Model, path: str | Path) -> Path:
         cells = [ERRORS, ["---"] * len(ERRORS), *error_rows(model)]
         lines += ["", "## Errors on held-out crystals", "", *(f"| {' | '.join(row)} |" for row in cells)]
     lines += ["", "## Limits", "", _LIMITS, ""]
-    with atomic_path(target) as temporary:
-        temporary.write_text("\n".join(lines), encoding="utf-8")
+    with text_file(target) as handle:
+        handle.write("\n".join(lines))
     return target
 
 

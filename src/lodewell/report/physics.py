@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 5  # crystals drawn
 _MOST_CURVES = 8  # in one panel
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
 _LINES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, INK, YELLOW)
 
@@ -192,7 +193,7 @@ def _equation(axes: Any, subject: Subject, units: Units) -> None:
     if subject.elastic is not None:
         constants = subject.elastic.constants()
         if len(constants) < 7:
-            parts = [f"{name[0]}$_{{{name[1:]}}}$ {_short(v * units.per_pressure)}" for name, v in constants.items()]
+            parts = [f"{name.translate(_SUBSCRIPTS)} {_short(v * units.per_pressure)}" for name, v in constants.items()]
             lines += ["  ".join(parts[k : k + 3]) for k in range(0, len(parts), 3)]
         if not subject.elastic.stable:
             lines.append("elastically unstable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from lodewell.errors import BadOption
 from lodewell.files import atomic_path
+from lodewell.text import printable
 
 # Okabe & Ito (2008), told apart with every common form of colour blindness; the darkest first.
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, YELLOW = (
@@ -73,6 +75,25 @@ def figure_path(path: str | Path) -> Path:
     return target
 
 
+def lay_out(drawn: Any) -> None:
+    """Draw a figure once, so that the places of its parts are known."""
+    _take_literally(drawn)
+    drawn.canvas.draw()
+
+
+def _take_literally(drawn: Any) -> None:
+    """Draw every text as it stands, as names from files must be: `$` begins no formula but in the numbers of axes."""
+    from matplotlib.axis import Tick
+    from matplotlib.text import Text
+
+    numbers = {id(label) for tick in drawn.findobj(Tick) for label in (tick.label1, tick.label2)}
+    numbers |= {id(axis.get_offset_text()) for axes in drawn.axes for axis in (axes.xaxis, axes.yaxis)}
+    for text in drawn.findobj(Text):
+        if id(text) not in numbers:
+            text.set_parse_math(False)
+            text.set_text(printable(text.get_text()))
+
+
 def save(drawn: Any, path: str | Path) -> Path:
     """Write a figure as PNG, SVG or PDF, by the ending of its name; none means PNG.
 
@@ -81,6 +102,8 @@ def save(drawn: Any, path: str | Path) -> Path:
         BadFile: when the place cannot be written.
     """
     target = figure_path(path)
-    with atomic_path(target) as temporary:
+    _take_literally(drawn)
+    with atomic_path(target) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # names in any script; a box stands for it
         drawn.savefig(temporary, format=target.suffix.lower()[1:])
     return target
