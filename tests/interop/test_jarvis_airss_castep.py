@@ -103,10 +103,13 @@ def test_airss_as_pymatgen_reads_it() -> None:
     ("old", "new", "reason"),
     [
         ("LATT -1", "LATT -1\nSYMM -X,-Y,-Z", "symmetry"),
-        ("0.8000000000000 1.0", "0.8000000000000 0.5", r"line 10: Li is partially occupied \(0.5\)"),
+        ("0.8000000000000 1.0", "0.8000000000000 0.5", r"line 10: Li is partially occupied \(Li 0.5\)"),
         ("CELL", "REM", "no CELL line"),
         ("END", "", "cut short"),
-        ("Li    2", "Li    3", "no entry of the SFAC line"),
+        ("Li    2", "A     3", "no entry of the SFAC line"),
+        ("Li    2", "Na    2", "line 10: the label Na and the SFAC entry 2, Li, contradict"),
+        ("Li    2 0.1", "Li    2 21.1", "free variable"),
+        ("LATT -1", "LATT 1", "symmetry"),
         ("0.8000000000000 1.0", "zero 1.0", "should be numbers"),
         ("SFAC B Li", "SFAC B Qq", "'Qq' is no element"),
     ],
@@ -114,6 +117,34 @@ def test_airss_as_pymatgen_reads_it() -> None:
 def test_airss_refusals_name_the_line(old: str, new: str, reason: str) -> None:
     with pytest.raises(BadCrystal, match=reason):
         from_res(RES.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("sfac", "labels", "indices", "symbols"),
+    [
+        ("Al Li Si", ("Li", "Al", "Si"), (1, 2, 3), ["Li", "Al", "Si"]),  # pymatgen once counted on
+        ("O Li", ("Li", "Li", "O"), (1, 2, 3), ["Li", "Li", "O"]),
+        ("C Ca", ("CA1", "C1", "CA2"), (1, 1, 2), ["C", "C", "Ca"]),  # an alpha carbon
+        ("Si O", ("T1", "Wat", "OW1"), (1, 2, 2), ["Si", "O", "O"]),
+        ("C\nSFAC Fe 26.0 4.8 =\nSFAC D", ("C", "FE", "D"), (1, 2, 3), ["C", "Fe", "H"]),
+    ],
+)
+def test_the_label_says_the_element_and_the_index_only_where_it_does_not(
+    sfac: str, labels: tuple[str, ...], indices: tuple[int, ...], symbols: list[str]
+) -> None:
+    atoms = "".join(
+        f"{label} {index} {k / 4} 0 0 1.0\n" for k, (label, index) in enumerate(zip(labels, indices, strict=True))
+    )
+    text = f"TITL x\nCELL 1 8 8 8 90 90 90\nLATT -1\nSFAC {sfac}\n{atoms}END\n"
+    assert from_res(text).get_chemical_symbols() == symbols
+
+
+def test_results_without_latt_are_read_when_their_title_counts_all_atoms() -> None:
+    """SHELX means a centre of inversion by it; AIRSS's own count settles that nothing is to be added."""
+    text = RES.replace("LATT -1\n", "")
+    assert len(from_res(text)) == 4
+    with pytest.raises(BadCrystal, match="no LATT line"):
+        from_res(text.replace(" 4 (P21/m)", " 8 (P21/m)"))
 
 
 CELL = """! a comment

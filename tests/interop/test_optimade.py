@@ -67,7 +67,7 @@ def vacancy(share: float) -> dict[str, Any]:
         (vacancy(0.0), "an empty site"),
         ({"species_at_sites": ["Na"]}, "do not match"),
         ({"cartesian_site_positions": None}, "do not match"),
-        ({"species": [{"name": "Na", "chemical_symbols": ["X"], "concentration": [1.0]}]}, "no known element"),
+        ({"species": [{"name": "Na", "chemical_symbols": ["X"], "concentration": [1.0]}]}, "no element"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_site(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:

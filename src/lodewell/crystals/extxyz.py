@@ -23,6 +23,7 @@ from ase.constraints import FixAtoms, FixCartesian
 from ase.outputs import ArrayProperty, all_outputs
 from numpy.typing import NDArray
 
+from lodewell.crystals._extxyz_spelling import standard_spelling
 from lodewell.crystals.extxyz_kernels import (
     BAD_SPECIES,
     INTEGER,
@@ -37,6 +38,7 @@ from lodewell.errors import BadFile
 
 Bytes = NDArray[np.uint8]
 
+STRUCTURAL = frozenset({"lattice", "properties", "pbc"})
 PAIR = re.compile(r"""([A-Za-z_][A-Za-z0-9_.\-/]*)=(?:"([^"\\]*)"|([^\s"'{}\[\]\\=,]+))(?:\s+|$)""")
 TRUTH = {"T": True, "F": False, "true": True, "false": False, "True": True, "False": False}
 TRUTH |= {"TRUE": True, "FALSE": False}
@@ -155,6 +157,8 @@ def _header(line: str) -> tuple[dict[str, Any], str, NDArray[np.float64] | None,
             info[key] = np.array(_nine(text)).reshape(3, 3, order="F")
         elif key in ("uid", "UID", "Uid"):
             info[key] = text
+        elif key.lower() in STRUCTURAL:
+            raise _UnusualError
         else:
             info[key] = _value(text)
     return info, properties, cell, pbc
@@ -290,10 +294,13 @@ def _frame(text: Bytes, raw: bytes, begin: int, end: int, count: int) -> Atoms |
             reason = str(err)
     elif not raw[begin:end].split(b"\n")[count + 2].lstrip().startswith(b"VEC"):
         return f"the frame announces {count} atoms but holds {lines - 2} atom lines; correct the count"
+    respelt = standard_spelling(raw[begin:end], count)
+    if respelt is not None:
+        return _frame(np.frombuffer(respelt, np.uint8), respelt, 0, len(respelt), count)
     try:
         return _through_ase(raw[begin:end])
     except Exception as err:  # ASE raises many kinds, and none may end the run
-        said = reason or f"{type(err).__name__}: {err}"
+        said = reason or (f"{err} is no element" if isinstance(err, KeyError) else f"{type(err).__name__}: {err}")
         return f"not extended XYZ: {said[:300]}; correct the frame or remove it"
 
 

@@ -1,9 +1,11 @@
 """Compiled loops over the bytes of extended XYZ: where frames begin and end, and what their columns hold."""
 
 import numpy as np
-from ase.data import chemical_symbols
+from ase.data import atomic_numbers, chemical_symbols
 from numba import njit
 from numpy.typing import NDArray
+
+from lodewell.crystals.elements import ISOTOPES
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -13,7 +15,9 @@ SPECIES, REAL, INTEGER, LOGICAL = 0, 1, 2, 3
 TOO_FEW_COLUMNS, BAD_SPECIES, BAD_INTEGER, BAD_LOGICAL = -1, -2, -3, -4
 
 NUMBER_OF = np.full(26 * 27, -1, dtype=np.int64)
-for _z, _symbol in enumerate(chemical_symbols):
+for _symbol, _z in [*zip(chemical_symbols, range(len(chemical_symbols)), strict=True)] + [
+    (isotope, atomic_numbers[element]) for isotope, element in ISOTOPES.items()
+]:
     if len(_symbol) <= 2:
         NUMBER_OF[(ord(_symbol[0]) - 65) * 27 + (ord(_symbol[1]) - 96 if len(_symbol) == 2 else 0)] = _z
 POWER_OF_TEN = 10.0 ** np.arange(23)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -11,7 +10,9 @@ from ase.data import chemical_symbols
 from numba import njit
 from numpy.typing import NDArray
 
+from lodewell.crystals.elements import element_of_site
 from lodewell.crystals.images import invert
+from lodewell.errors import BadCrystal
 
 COINCIDENT = 0.1  # Å; the shortest bond there is, H-H, has 0.74
 FLAT = 1e-6  # volume over the product of the edges: an angle of 0.2 arc seconds
@@ -55,17 +56,15 @@ def _occupancy(atoms: Atoms) -> str | None:
     if not isinstance(occupancy, dict):
         return None
     for site, species in occupancy.items():
-        if isinstance(species, dict) and not all(_is_one(share) for share in species.values()):
-            text = ", ".join(f"{symbol} {share}" for symbol, share in species.items())
-            return f"site {site} is partially occupied ({text}); choose an ordered approximant of the crystal"
+        if isinstance(species, dict):
+            try:
+                element_of_site([(str(symbol), float(share)) for symbol, share in species.items()], f"site {site}")
+            except BadCrystal as err:
+                return str(err)
+            except (TypeError, ValueError):
+                text = ", ".join(f"{symbol} {share}" for symbol, share in species.items())
+                return f"site {site} is partially occupied ({text}); choose an ordered approximant of the crystal"
     return None
-
-
-def _is_one(share: Any) -> bool:
-    try:
-        return bool(abs(float(share) - 1.0) <= 1e-3)
-    except (TypeError, ValueError):
-        return False
 
 
 def _volume(cell: Floats, pbc: Flags) -> str | None:

@@ -6,11 +6,12 @@ import re
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
+from ase.data import chemical_symbols
 from ase.units import Bohr
 from numpy.typing import NDArray
 
 from lodewell.crystals.cells import cell_from_parameters
+from lodewell.crystals.elements import element_of
 from lodewell.errors import BadCrystal
 
 UNITS = {"ang": 1.0, "bohr": Bohr, "a0": Bohr, "nm": 10.0, "m": 1e10, "cm": 1e8}
@@ -73,15 +74,20 @@ def from_cell(text: str) -> Atoms:
         raise BadCrystal("there is no %BLOCK POSITIONS_FRAC or POSITIONS_ABS; add one")
     unit, lines = (1.0, known["positions_frac"]) if fractional else _scaled(known["positions_abs"])
     values = _numbers([words[1:] for words in lines], "of positions")
-    symbols = [_symbol(words[0]) for words in lines]
+    symbols = [_symbol(words) for words in lines]
     positions = values @ cell if fractional else values * unit
     return Atoms(symbols, positions=positions, cell=cell, pbc=True)
 
 
-def _symbol(word: str) -> str:
-    bare = re.split(r"[:_]", word)[0].capitalize()
-    if bare.isdecimal() and 1 <= int(bare) <= 118:
-        return str(list(atomic_numbers)[int(bare)])
-    if bare not in atomic_numbers or bare == "X":
-        raise BadCrystal(f"{word!r} is no element; correct the block of positions")
-    return bare
+def _symbol(words: list[str]) -> str:
+    """Return the element of `Fe`, `Fe:1`, `Fe_up`, `H:D`, or of its number."""
+    if "MIXTURE" in " ".join(words[4:]).upper():
+        raise BadCrystal(
+            f"{words[0]} is partially occupied ({' '.join(words[4:])}); choose an ordered approximant of the crystal"
+        )
+    if words[0].isdecimal() and 1 <= int(words[0]) < len(chemical_symbols):
+        return str(chemical_symbols[int(words[0])])
+    symbol = element_of(words[0])
+    if symbol is None:
+        raise BadCrystal(f"{words[0]!r} is no element; correct the block of positions")
+    return symbol

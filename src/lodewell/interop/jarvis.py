@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 
+from lodewell.crystals.elements import element_of
 from lodewell.errors import BadCrystal
 from lodewell.interop.pymatgen import plain_info, stated
 
@@ -24,10 +24,10 @@ def is_entry(document: Any) -> bool:
 
 def from_atoms(document: dict[str, Any]) -> Atoms:
     """Turn `jarvis.core.atoms.Atoms.to_dict()` into atoms; coordinates are fractional unless `cartesian` is true."""
-    symbols = [str(e).strip() for e in document["elements"]]
-    for i, symbol in enumerate(symbols):
-        if symbol not in atomic_numbers or symbol == "X":
-            raise BadCrystal(f"atom {i + 1} is {symbol!r}, which is no element; replace or remove it")
+    symbols = [element_of(str(text)) for text in document["elements"]]
+    if None in symbols:
+        i = symbols.index(None)
+        raise BadCrystal(f"atom {i + 1} is {document['elements'][i]!r}, which is no element; replace or remove it")
     cell = np.array(document["lattice_mat"], float)
     coords = np.array(document["coords"], float).reshape(-1, 3)
     if len(coords) != len(symbols):

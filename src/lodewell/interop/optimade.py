@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 
+from lodewell.crystals.elements import element_of_site
 from lodewell.errors import BadCrystal
 from lodewell.interop.pymatgen import plain_info
-
-FULLY = 1e-3
 
 
 def is_structure(document: Any) -> bool:
@@ -21,21 +19,17 @@ def is_structure(document: Any) -> bool:
 
 
 def _element(species: dict[str, Any], site: int) -> str:
-    symbols = [str(s) for s in species.get("chemical_symbols", [])]
-    concentration = [float(c) for c in species.get("concentration", [1.0] * len(symbols))]
-    shares = [(s, c) for s, c in zip(symbols, concentration, strict=True) if c > FULLY]
-    if len(shares) != 1 or abs(shares[0][1] - 1) > FULLY:
-        text = ", ".join(f"{s} {c:g}" for s, c in shares)
+    where = f"site {site} ({species.get('name')})"
+    if any(species.get("attached") or ()):
+        raise BadCrystal(f"{where} has attached atoms without positions; it is incomplete")
+    symbols = species.get("chemical_symbols") or []
+    shares = species.get("concentration") or [None] * len(symbols)
+    if len(symbols) > 1 and None in shares:
         raise BadCrystal(
-            f"site {site} ({species.get('name')}) is partially occupied ({text}); choose an ordered approximant"
+            f"{where} is partially occupied ({', '.join(symbols)}, their shares unknown); ask the server again"
         )
-    if species.get("attached"):
-        raise BadCrystal(f"site {site} ({species.get('name')}) has attached atoms without positions; it is incomplete")
-    symbol = {"D": "H", "T": "H"}.get(shares[0][0], shares[0][0])
-    if symbol not in atomic_numbers or symbol == "X":
-        what = "an empty site" if symbol == "vacancy" else "no known element"
-        raise BadCrystal(f"site {site} ({species.get('name')}) holds {shares[0][0]!r}, {what}; remove or replace it")
-    return symbol
+    known = [1.0 if share is None else float(share) for share in shares]
+    return element_of_site([*zip(map(str, symbols), known, strict=True)], where)
 
 
 def from_structure(document: dict[str, Any]) -> Atoms:

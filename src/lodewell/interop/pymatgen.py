@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 
+from lodewell.crystals.elements import element_of_site
 from lodewell.crystals.label_keys import KNOWN_NAMES
-from lodewell.errors import BadCrystal
 
 MODULI = ("bulk_modulus", "shear_modulus")
 STRUCTURAL = frozenset({"nsites", "volume", "density", "density_atomic"})  # true of the structure as it came only
 SPECIAL = KNOWN_NAMES | {"occupancy", "spacegroup", "unit_cell"}  # to ASE, or here, keys of another meaning
 LONGEST = 80  # characters of text that is kept
 IDENTIFIERS = ("material_id", "task_id", "mp_id", "id", "entry_id")
-FULLY = 1e-3  # occupancies are published with about three decimals
 
 
 def is_structure(document: Any) -> bool:
@@ -65,20 +63,10 @@ def stated(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _symbol(site: dict[str, Any], number: int) -> str:
-    species = site.get("species") or [{"element": site.get("label", ""), "occu": 1}]
+    species = site.get("species") or [{"element": site.get("label", "")}]
     name = str(site.get("label") or species[0].get("element"))
-    parts = [(str(s.get("element", "")), float(s.get("occu", 1))) for s in species]
-    if len(parts) != 1 or abs(parts[0][1] - 1) > FULLY:
-        text = ", ".join(f"{element} {occupancy:g}" for element, occupancy in parts)
-        raise BadCrystal(
-            f"site {number} ({name}) is partially occupied ({text}); choose an ordered approximant of the crystal"
-        )
-    element = parts[0][0]
-    bare = element.rstrip("+-0123456789.")
-    bare = {"D": "H", "T": "H"}.get(bare, bare)
-    if bare not in atomic_numbers or bare == "X":
-        raise BadCrystal(f"site {number} holds {element!r}, which is no element; replace or remove the site")
-    return bare
+    shares = [(str(s.get("element", "")), float(s.get("occu", 1))) for s in species]
+    return element_of_site(shares, f"site {number} ({name})")
 
 
 def from_structure(document: dict[str, Any]) -> Atoms:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms, FixCartesian, FixScaled
-from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from lodewell.crystals.elements import element_of
 from lodewell.errors import BadCrystal
 
+WORDS = frozenset({"Am", "As", "At", "Be", "He", "I", "In", "No", "U"})  # elements, and how titles in English begin
 Floats = NDArray[np.float64]
 
 
@@ -27,23 +27,18 @@ def _floats(line: str, number: int, count: int) -> list[float]:
         raise BadCrystal(f"line {number} should hold {count} numbers, found {line.strip()[:60]!r}") from err
 
 
-def _element(word: str) -> str | None:
-    """Return the element of `Fe`, `Fe_pv`, `Fe/1a2b3c`."""
-    bare = re.split(r"[_/.:0-9]", word, maxsplit=1)[0].capitalize()
-    return bare if bare in atomic_numbers and bare != "X" else None
-
-
 def _species(lines: list[str]) -> tuple[list[str], list[int], int]:
     """Return elements, counts and the line after them; VASP 4 files take the elements from the title."""
     words = lines[5].split()
     counts_at = 5 if words and all(word.isdecimal() for word in words) else 6
     names = lines[0].split() if counts_at == 5 else words
     try:
-        counts = [int(word) for word in re.split(r"[!#]", lines[counts_at])[0].split()]
+        counts = [int(word) for word in _uncommented(lines[counts_at]).split()]
     except ValueError as err:
         raise BadCrystal(f"line {counts_at + 1} should hold the number of atoms of each element") from err
-    elements = [element for element in map(_element, names[: len(counts)]) if element is not None]
-    if len(elements) != len(counts) or not counts or min(counts) < 0:
+    elements = [element for element in map(element_of, names[: len(counts)]) if element is not None]
+    prose = counts_at == 5 and len(names) > len(counts) and WORDS.issuperset(elements)  # "No title given"
+    if prose or len(elements) != len(counts) or not counts or min(counts) < 0:
         where = "the title of this VASP 4 file names" if counts_at == 5 else "line 6 names"
         raise BadCrystal(
             f"{where} no element for every one of the {len(counts)} counts; add a line of symbols above them"
@@ -62,6 +57,10 @@ def _cell(lines: list[str]) -> tuple[Floats, Floats]:
             raise BadCrystal("the cell has no volume, so it cannot be scaled to one")
         factors = np.array([(-factors[0] / volume) ** (1 / 3)])
     return vectors * factors, factors
+
+
+def _uncommented(line: str) -> str:
+    return line.replace("!", "#").split("#", 1)[0]
 
 
 def _all_numbers(words: list[str]) -> bool:
