@@ -168,9 +168,9 @@ def test_cif_numbers_with_errors_and_charged_types(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("0.5(2) 1.0", "0.5 0.75", r"site O1 is partially occupied \(0.75\)"),
+        ("0.5(2) 1.0", "0.5 0.75", r"site O1 is partially occupied \(O2- 0.75\)"),
         ("0.5(2) 1.0", "? 1.0", r"a coordinate of site O1 is '\?'"),
-        ("O1 O2-", "Q1 Zz", "site Q1 is of type 'Zz'"),
+        ("O1 O2-", "Q1 Zz", "site Q1 holds 'Zz', which is no element"),
         ("_cell_length_b 4.0", "", "_cell_length_b is missing"),
         ("_cell_length_b 4.0", "_cell_length_b 0", "out of range"),
         ("alpha 90\n_cell_angle_beta 90", "alpha 30\n_cell_angle_beta 30", "close no cell"),
@@ -179,7 +179,7 @@ def test_cif_numbers_with_errors_and_charged_types(tmp_path: Path) -> None:
         (CIF[-9:], "", "cut short"),
         (CIF, "", "empty"),
         (CIF, "data_x\n_publ_title 'nothing here'\n", "no block"),
-        ("'P 1'", "'Q 17 x'", "space group cannot be worked out"),
+        ("'P 1'", "'Q 17 x'", "space group 'Q 17 x' is none of those known"),
     ],
 )
 def test_a_bad_cif_says_what_is_wrong_and_the_run_goes_on(tmp_path: Path, old: str, new: str, reason: str) -> None:
@@ -203,7 +203,7 @@ def test_one_bad_block_of_a_cif_costs_itself(tmp_path: Path) -> None:
     assert records[2].atoms.info["id"] == "last"
 
 
-def test_a_cif_that_only_names_its_group_goes_through_ase(tmp_path: Path) -> None:
+def test_a_cif_may_only_name_its_group(tmp_path: Path) -> None:
     (tmp_path / "a.cif").write_text(CIF.replace("'P 1'", "'F m -3 m'"))
     assert one(tmp_path / "a.cif").get_chemical_formula() == "Li4O4"
 

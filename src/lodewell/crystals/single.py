@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import warnings
@@ -26,6 +27,8 @@ CURES = {
 
 def decode(raw: bytes) -> str:
     """Turn bytes into text; raises `BadCrystal` for binary content."""
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raw = raw.decode("utf-16", errors="replace").encode()
     if b"\0" in raw[:100_000]:
         raise BadCrystal("the file is binary, not text; check that it was not mixed up with another")
     try:

@@ -102,7 +102,8 @@ def _span(cell: Floats, pbc: Flags) -> float:
     return float(abs(x * unit[2, 0] + y * unit[2, 1] + z * unit[2, 2]))
 
 
-def _coincident(atoms: Atoms, positions_nc: Floats, cell: Floats, pbc: Flags) -> str | None:
+def closest_pair(positions_nc: Floats, cell: Floats, pbc: Flags) -> tuple[int, int, float]:
+    """Return a pair of atoms, or an atom and itself for its image, closer than 0.1 Å, and its distance; -1 for none."""
     if not pbc.any():
         frame = np.eye(3)
     elif pbc.all():
@@ -112,8 +113,12 @@ def _coincident(atoms: Atoms, positions_nc: Floats, cell: Floats, pbc: Flags) ->
     positions_nc = np.ascontiguousarray(positions_nc, dtype=np.float64)
     if len(positions_nc) <= MANY:
         i, j, distance = _closest_pair(positions_nc, np.ascontiguousarray(frame, dtype=np.float64), pbc, COINCIDENT)
-    else:
-        i, j, distance = _closest_pair_tree(positions_nc, frame, pbc)
+        return i, j, distance
+    return _closest_pair_tree(positions_nc, frame, pbc)
+
+
+def _coincident(atoms: Atoms, positions_nc: Floats, cell: Floats, pbc: Flags) -> str | None:
+    i, j, distance = closest_pair(positions_nc, cell, pbc)
     if i < 0:
         return None
     if i == j:
