@@ -76,7 +76,7 @@ def test_kinds_of_one_element_fill_a_site_together(shares: list[tuple[str, float
         ([("Fe2+", 1.0), ("Fe3+", 1.0)], "site 1 is occupied more than once"),
         ([("Fe,Mn", 1.0)], "site 1 holds 'Fe,Mn', more than one element, so it is partially occupied; choose an"),
         ([("0.8Nb + 0.2Zr", 1.0)], "more than one element, so it is partially occupied"),
-        ([("H2O", 1.0)], "more than one element; give every atom a site of its own"),
+        ([("H2O", 1.0)], "more than one element: give every atom its own site"),
         ([("Wat", 1.0)], "site 1 holds 'Wat', which is no element"),
         ([("vacancy", 1.0)], "an empty site"),
         ([], "an empty site"),

@@ -107,4 +107,4 @@ def _fault(text: str) -> str:
         return "which is no element; replace or remove it"
     if MIXTURE.search(text):
         return "more than one element, so it is partially occupied; choose an ordered approximant of the crystal"
-    return "more than one element; give every atom a site of its own"
+    return "more than one element: give every atom its own site, or, if it is partially occupied, choose an approximant"

@@ -14,6 +14,7 @@ from lodewell.errors import BadCrystal
 DUMMIES = re.compile(r"(?:void|dum(?:my)?|du|cent(?:roid)?|cnt|cg|vac(?:ancy)?|ghost)[\d_.'()-]*", re.IGNORECASE)
 WATERS = re.compile(r"(?:wat(?:er)?|h2o|hoh|ow|wa)\d*[a-z]?'*", re.IGNORECASE)
 SEVERAL = re.compile(r"[A-Za-z]\d*\.?\d*[+-]?\s*[,/&;+|]\s*\d*\.?\d*[A-Z]")  # Fe,Mn
+TWO = re.compile(r"([A-Z][a-z])([A-Z][a-z])[\d_.'()-]*")  # AlSi1; MgM1 is magnesium on M1
 CURE = "add a column _atom_site_type_symbol"
 ORGANIC = frozenset("HBCNOFPS")  # letters that stand before those of places: Ow, CA, HO1
 RARE = frozenset({"He", "Ne", "Ar", "Kr", "Tc", "Pm", "Po", "At", "Rn"} | set(chemical_symbols[87:]))
@@ -48,7 +49,7 @@ def name_elements(types: Sequence[str], labels: Sequence[str], formula: Collecti
     mixed_case = any(len(label) > 1 and label[1].islower() and element_of(label[:2]) for label in labels)
     kinds, guessed = [], False
     for kind, label in zip(types, labels, strict=True):
-        if kind or SEVERAL.search(label):
+        if kind or _names_several(label):
             kinds.append(kind or label)
             continue
         options = _of_formula(label, formula) if formula else _without_formula(label, mixed_case)
@@ -62,6 +63,11 @@ def name_elements(types: Sequence[str], labels: Sequence[str], formula: Collecti
             raise BadCrystal(f"site {nameless[0]} is of no stated type, and its label names {what}; {CURE}")
         kinds = [kind or missing[0] for kind in kinds]
     return Named(kinds, guessed or bool(nameless))
+
+
+def _names_several(label: str) -> bool:
+    two = TWO.fullmatch(label)
+    return SEVERAL.search(label) is not None or (two is not None and all(map(element_of, two.groups())))
 
 
 def _of_formula(label: str, formula: Collection[str]) -> tuple[str, ...]:

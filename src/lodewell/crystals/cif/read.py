@@ -14,11 +14,11 @@ from lodewell.crystals.cif.operations import Floats, Operations
 from lodewell.crystals.cif.sites import Sites, cell_of, sites_of
 from lodewell.crystals.cif.stated import Stated, stated_by
 from lodewell.crystals.cif.symmetry import Reading, symmetry_of
+from lodewell.crystals.remarks import CONTRADICTION, REMARK
 from lodewell.crystals.validate import closest_pair
 from lodewell.errors import BadCrystal
 
 PERIODIC = np.ones(3, np.bool_)
-REMARK = "remark"  # the key of `Atoms.info`
 SHORTEST = 0.7  # of the sum of covalent radii; the shortest bonds known, C≡C, V=O, S=O, lie at 0.73 and above
 NEEDED = ("_atom_site_", "_cell_", "_symmetry", "_space_group")  # tags that must not be damaged
 
@@ -47,7 +47,7 @@ def read_cif(text: str) -> Iterator[Atoms | str]:
 
 
 def crystal_of(block: Block) -> Atoms:
-    """Return the crystal of a block; what in the file speaks against it stands in `info["remark"]`.
+    """Return the crystal of a block; `info` has remarks, and what in the file speaks against it.
 
     Raises:
         BadCrystal: when the block describes no crystal, several, or one that is disordered.
@@ -63,9 +63,9 @@ def crystal_of(block: Block) -> Atoms:
     lost = says.hydrogen_lost(Counter(atoms.get_chemical_symbols()))
     if lost:
         against.append(f"{lost:g} atoms of hydrogen of its formula {says.text} were never located")
-    remarks = [*sites.remarks, *found.remarks, *repeats, *against]
-    if remarks:
-        atoms.info[REMARK] = "; ".join(remarks)
+    for key, said in ((REMARK, [*sites.remarks, *repeats]), (CONTRADICTION, [*found.doubts, *against])):
+        if said:
+            atoms.info[key] = "; ".join(said)
     if block.name:
         atoms.info["id"] = block.name
     return atoms

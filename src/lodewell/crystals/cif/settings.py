@@ -116,6 +116,13 @@ def numbered(number: int, code: str = "") -> tuple[Setting, ...]:
     return tuple(s for s in agreed if s.axes in STANDARD)
 
 
+def of_schoenflies(text: str) -> int:
+    """Return the number of the group that a Schoenflies symbol (`D2h.16`, `D_2h^16`) names, 0 if there is none."""
+    plain = re.sub(r"[\s_^.{}]", "", text).lower()
+    kinds = (kind for some in _kinds().values() for kind in some)
+    return next((kind.number for kind in kinds if plain and kind.schoenflies.replace("^", "").lower() == plain), 0)
+
+
 def _left_open(settings: tuple[Setting, ...], codes: Sequence[str]) -> tuple[Setting, ...]:
     """Return the settings that codes agree with; where there is none, the symbol names the group, the code counts."""
     agreed = tuple(s for s in settings if all(s.agrees(code) for code in codes))

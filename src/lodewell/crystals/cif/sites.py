@@ -112,8 +112,9 @@ def _remarks(labels: list[str], dummies: list[bool], shares: list[float], block:
 def number(text: str, what: str) -> float:
     """Return a CIF number, its standard uncertainty `(3)` dropped; raises `BadCrystal` naming `what`."""
     try:
-        return float(text.split("(", 1)[0])
-    except ValueError as err:
+        top, _, bottom = text.split("(", 1)[0].partition("/")  # 1/3
+        return float(top) / float(bottom or 1)
+    except (ValueError, ZeroDivisionError) as err:
         raise BadCrystal(f"{what} is {text or '?'!r}, not a number; complete the CIF") from err
 
 

@@ -15,6 +15,7 @@ from lodewell.crystals.elements import element_of
 
 SAME_SHARE = 0.02  # of an element's count
 SAME_DENSITY = 0.05
+SAME_VOLUME = 0.02
 GRAMS = 1.66053906660  # g/cm^3 of one atomic mass unit per Å^3
 PART = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
 UNITS = ("_cell_formula_units_z", "_symmetry_formula_units_z", "_cell_formula_units")
@@ -23,15 +24,26 @@ DENSITIES = ("_exptl_crystal_density_diffrn", "_exptl_crystal_density_calc")
 
 @dataclass(frozen=True)
 class Stated:
-    """Formula unit by element, formula units a cell (Z) and density (g/cm^3); empty and 0 where a file is silent."""
+    """What a block states; empty and 0 where it is silent.
+
+    Attributes:
+        formula: atoms of each element in a formula unit.
+        units: formula units a cell (Z).
+        density: g/cm^3.
+        volume: of the cell, Å^3.
+        text: the formula as it stands.
+    """
 
     formula: Mapping[str, float]
     units: float
     density: float
+    volume: float
     text: str
 
     def contradictions(self, counts: Mapping[str, float], volume: float) -> list[str]:
         """Return what speaks against a cell with `counts` atoms of each element and a volume in Å^3."""
+        if self.volume and abs(volume / self.volume - 1) > SAME_VOLUME:
+            return [f"the volume of its cell is {volume:.5g} Å^3, the file says {self.volume:.5g}"]
         if self.formula:
             found = self._of_formula(counts)
             if found or self.hydrogen_lost(counts):
@@ -85,7 +97,13 @@ def _spelled(counts: Mapping[str, float]) -> str:
 def stated_by(block: Block) -> Stated:
     """Read what a block states."""
     text = " ".join(block.first("_chemical_formula_sum").split())
-    return Stated(formula_of(text), _number(block.first(*UNITS)), _number(block.first(*DENSITIES)), text)
+    return Stated(
+        formula_of(text),
+        _number(block.first(*UNITS)),
+        _number(block.first(*DENSITIES)),
+        _number(block.first("_cell_volume")),
+        text,
+    )
 
 
 def _number(text: str) -> float:

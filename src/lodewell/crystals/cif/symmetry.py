@@ -21,7 +21,7 @@ from lodewell.crystals.cif.operations import (
     from_magnetic,
     from_texts,
 )
-from lodewell.crystals.cif.settings import Setting, named, numbered
+from lodewell.crystals.cif.settings import Setting, named, numbered, of_schoenflies
 from lodewell.errors import BadCrystal
 
 OPERATIONS = (
@@ -40,6 +40,8 @@ NUMBERS = (
     "_space_group_it_number", "_symmetry_int_tables_number", "_symmetry_it_number", "_space_group_int_tables_number",
     "_space_group_number",
 )  # fmt: skip
+SCHOENFLIES = ("_space_group_name_schoenflies", "_symmetry_space_group_name_schoenflies", "_space_group_schoenflies")
+SYSTEMS = ("_space_group_crystal_system", "_symmetry_cell_setting")
 CODES = ("_space_group_it_coordinate_system_code", "_symmetry_it_coordinate_system_code")
 REFERENCE = "_space_group_reference_setting"
 TRANSFORMS = ("_space_group_transform_pp_abc", "_space_group_transform_qq_xyz")
@@ -49,10 +51,10 @@ MODULATED = ("_space_group_ssg_name", "_space_group_symop_ssg_operation_algebrai
 
 @dataclass(frozen=True)
 class Symmetry:
-    """The operations of a block, and what to remark of how they were found."""
+    """The operations of a block, and what in the block speaks against them."""
 
     operations: Operations
-    remarks: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -81,33 +83,33 @@ def symmetry_of(block: Block, cell: Floats, judge: Judge) -> Symmetry:
     if listed is not None:
         return Symmetry(listed, _doubts(block, cell, listed))
     hall = block.first(*HALLS)
-    remarks = []
+    doubts = []
     if hall:
         try:
             operations = from_hall(hall)
         except BadCrystal as err:
-            remarks.append(str(err))
+            doubts.append(str(err))
         else:
             if operations.fit(cell):
                 return Symmetry(operations)
-            remarks.append(f"the operations of its Hall symbol {hall} do not fit its cell")
+            doubts.append(f"the operations of its Hall symbol {hall} do not fit its cell")
     settings = _settings(block)
     if settings is None:
-        if remarks:
-            raise BadCrystal(remarks[0])
-        _refuse_unread_symmetry(block)
-        return Symmetry(IDENTITY)
+        if doubts:
+            raise BadCrystal(doubts[0])
+        return Symmetry(IDENTITY, _unread(block))
     fitting = _fitting(settings, cell)
     if len({setting.hall for setting in fitting}) == 1:
-        return Symmetry(from_hall(fitting[0].hall), remarks)
-    return Symmetry(_settled(fitting, judge), remarks)
+        return Symmetry(from_hall(fitting[0].hall), doubts)
+    return Symmetry(_settled(fitting, judge), doubts)
 
 
 def _listed(block: Block) -> Operations | None:
     """Return the operations that a block lists, None where it lists none that are known."""
     magnetic = tuple(filter(None, block.column(*MAGNETIC)))
-    if magnetic:
-        return from_magnetic(magnetic, tuple(filter(None, block.column(*CENTRINGS))) or ("x,y,z,+1",))
+    centrings = tuple(filter(None, block.column(*CENTRINGS)))
+    if magnetic or centrings:
+        return from_magnetic(magnetic or ("x,y,z,+1",), centrings or ("x,y,z,+1",))
     texts = tuple(filter(None, block.column(*OPERATIONS)))
     if texts and texts[0].endswith(","):  # x, y, z without quotes
         texts = tuple(re.findall(r"[^,]+,[^,]+,[^,]+", ",".join(text.rstrip(",") for text in texts)))
@@ -129,7 +131,7 @@ def _doubts(block: Block, cell: Floats, listed: Operations) -> list[str]:
 
 def _settings(block: Block) -> tuple[Setting, ...] | None:
     """Return the settings that name, number and code leave open; None where a block gives neither name nor number."""
-    code, number = block.first(*CODES), _number(block.first(*NUMBERS))
+    code, number = block.first(*CODES), _number(block.first(*NUMBERS)) or of_schoenflies(block.first(*SCHOENFLIES))
     names = list(block.known(*NAMES))
     found = next(filter(None, map(named, names)), ())
     if found and number and any(setting.number == number for setting in found):
@@ -161,11 +163,18 @@ def _of_reference(block: Block) -> tuple[Setting, ...] | None:
     return (Setting(_number(number.lstrip("0")), hall, hall.strip(), "", ""),)
 
 
-def _refuse_unread_symmetry(block: Block) -> None:
-    """Refuse a block that says more of its symmetry than can be read here, rather than take it for P1."""
-    for tag in block.pairs:
-        if tag.startswith("_space_group_magn_n") and block.first(tag) not in ("", "P1", "P 1", "1.1"):
-            raise BadCrystal("it names a magnetic space group without its operations; list them")
+def _unread(block: Block) -> list[str]:
+    """Return what a block without a group says of its symmetry; raises `BadCrystal` for more than a class."""
+    for tag in [*block.pairs, *block.loops]:
+        value = block.first(tag)
+        if not value or not tag.startswith(("_space_group", "_symmetry")):
+            continue
+        if tag.startswith("_space_group_magn_n") and value.replace(" ", "") not in ("P1", "1.1"):
+            raise BadCrystal(f"it names the magnetic space group {value} without its operations; list them")
+        if re.search("hall|h-m|name|number|schoenflies|symop|equiv", tag) and value.replace(" ", "") not in ("P1", "1"):
+            raise BadCrystal(f"its symmetry stands under {tag}, which is not read; list the operations")
+    system = block.first(*SYSTEMS).lower()
+    return [f"it calls the crystal {system} but names no space group"] if system not in ("", "triclinic") else []
 
 
 def _fitting(settings: Sequence[Setting], cell: Floats) -> list[Setting]:
