@@ -10,7 +10,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from ase import Atoms
 from lodewell.crystals.extxyz import cut_frames, parse_frames
 from lodewell.crystals.json_stream import cut_entries, parse_entries
 from lodewell.crystals.paths import READ_FORMATS, Found, find_files, is_compressed
+from lodewell.crystals.remarks import CONTRADICTION
 from lodewell.crystals.single import read_single
 from lodewell.errors import BadFile
 from lodewell.files import blocks, read_bytes
@@ -52,6 +53,7 @@ class Chunk:
     | `first` | number of the first entry within its file; for `rows` the first row |
     | `last` | for `text`, `entries` and `rows`: one past the last entry |
     | `text` | for `text` and `entries`: the text; for `error`: the reason |
+    | `strict` | refuse crystals that their own file contradicts |
     """
 
     kind: Literal["text", "entries", "files", "rows", "error"]
@@ -60,6 +62,7 @@ class Chunk:
     first: int = 0
     last: int = 0
     text: bytes = b""
+    strict: bool = False
 
     def entries(self) -> list[tuple[str, int]]:
         """Return file and number of every entry, as far as they can be told without reading."""
@@ -69,6 +72,10 @@ class Chunk:
 
     def read(self) -> list[Record]:
         """Read the entries, each as atoms or as the reason why not."""
+        records = self._records()
+        return [_uncontradicted(record) for record in records] if self.strict else records
+
+    def _records(self) -> list[Record]:
         if self.kind == "text":
             frames = enumerate(parse_frames(self.text), self.first)
             return [_record(self.files[0], number, outcome) for number, outcome in frames]
@@ -82,6 +89,12 @@ class Chunk:
         return [
             record for path, form in zip(self.files, self.formats, strict=True) for record in _read_file(path, form)
         ]
+
+
+def _uncontradicted(record: Record) -> Record:
+    """Refuse a crystal that its own file contradicts."""
+    said = record.atoms.info.get(CONTRADICTION) if record.atoms is not None else None
+    return record if said is None else Record(record.file, record.frame, None, f"{said}; correct the file")
 
 
 def _record(path: str, number: int, outcome: Atoms | str) -> Record:
@@ -209,11 +222,18 @@ def _count_rows(found: Found) -> int:
         return len(frames)
 
 
-def chunks(paths: str | Path | Sequence[str | Path], size: int = 500) -> Iterator[Chunk]:
+def chunks(paths: str | Path | Sequence[str | Path], size: int = 500, *, strict: bool = False) -> Iterator[Chunk]:
     """Cut files, folders and patterns into recipes of up to `size` entries, in order and in constant memory.
+
+    With `strict`, crystals that their own file contradicts are refused.
 
     Raises `BadFile` for a missing path, a folder without crystals, and a pattern that matches nothing.
     """
+    for chunk in _chunks(paths, size):
+        yield replace(chunk, strict=strict)
+
+
+def _chunks(paths: str | Path | Sequence[str | Path], size: int) -> Iterator[Chunk]:
     waiting: list[Found] = []
     weight = 0
     for found in find_files(paths):

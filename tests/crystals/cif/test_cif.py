@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms
 
 from lodewell.crystals.cif import read_cif
+from lodewell.crystals.read import chunks
 from lodewell.crystals.single import read_single
 
 ROCKSALT = (5.64, 5.64, 5.64, 90, 90, 90)
@@ -252,6 +254,14 @@ def test_one_element_in_parts_fills_its_site_and_dummies_are_left_out(
 )
 def test_what_a_file_says_against_itself_is_remarked(header: list[str], remark: str) -> None:
     assert remark in crystal(cif(header=header)).info["contradiction"]
+
+
+def test_strict_reading_refuses_what_contradicts_itself(tmp_path: Path) -> None:
+    (tmp_path / "a.cif").write_text(cif(header=["_chemical_formula_sum 'Na2 Cl'"]))
+    (tmp_path / "b.cif").write_text(cif(sites=["Cs1 0 0 0", "Cs2 1 0 0", "Cl1 .5 .5 .5"]))
+    refused, taken = (record for chunk in chunks(tmp_path, strict=True) for record in chunk.read())
+    assert "its atoms make NaCl" in (refused.error or "")
+    assert taken.atoms is not None
 
 
 def test_a_formula_of_the_whole_cell_is_as_good_as_one_of_the_unit() -> None:
