@@ -16,7 +16,8 @@ Floats = NDArray[np.float64]
 
 SAME_SHIFT = 0.006  # a third is published as 0.33, too
 SAME_METRIC = 0.03  # of an edge squared; names of space groups stand beside cells that fit to many digits
-MAX_OPERATIONS = 400  # there are 192 in a conventional cell, and magnetic cells can be larger
+MAX_OPERATIONS = 10_000  # there are 192 in a conventional cell; a supercell can list those of its parent
+MAX_IN_GROUP = 400  # more are not checked for products
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ def operation(text: str) -> tuple[Floats, Floats]:
     if len(parts) != 3:
         raise BadCrystal(f"{text!r} is no symmetry operation; correct it")
     for row, part in enumerate(parts):
-        terms = re.findall(r"([+-]?)(?:(\d*\.?\d+)(?:/(\d+))?\*?([xyz]?)|([xyz])(?:/(\d+))?)", part)
+        terms = re.findall(r"([+-]?)(?:(\d*\.?\d+)(?:/([1-9]\d*))?\*?([xyz]?)|([xyz])(?:/([1-9]\d*))?)", part)
         if "".join(_spelled(t) for t in terms) != part.replace("*", "") or not part:
             raise BadCrystal(f"{text!r} is no symmetry operation; correct it")
         for sign, top, bottom, axis, lone, lone_bottom in terms:
@@ -75,6 +76,8 @@ def _spelled(term: tuple[str, ...]) -> str:
 @lru_cache(maxsize=512)
 def from_texts(texts: tuple[str, ...]) -> Operations:
     """Turn a list as it stands in a file into operations; a missing identity is put first, repeats are left out."""
+    if len(texts) > MAX_OPERATIONS:
+        raise BadCrystal(f"it lists {len(texts):,} symmetry operations, more than any crystal has; correct the list")
     pairs = [operation(text) for text in texts]
     return _in_order(np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs]))
 
@@ -132,6 +135,8 @@ def _codes(rotations: Floats, shifts: Floats) -> NDArray[np.int64]:
 @lru_cache(maxsize=1024)
 def form_group(operations: Operations) -> bool:
     """Tell whether the product of any two operations is among them again, but for lattice vectors."""
+    if len(operations) > MAX_IN_GROUP:
+        return True
     rotations, shifts = operations.rotations, operations.shifts
     products = np.einsum("aij,bjk->abik", rotations, rotations).reshape(-1, 3, 3)
     moved = (np.einsum("aij,bj->abi", rotations, shifts) + shifts[:, None]).reshape(-1, 3)

@@ -54,7 +54,10 @@ def cell_of(block: Block) -> Floats:
         if not value:
             raise BadCrystal(f"{tag} is missing; the file is cut short or describes no crystal")
         parameters.append(number(value, tag))
-    return cell_from_parameters(parameters)
+    cell = cell_from_parameters(parameters)
+    if not np.isfinite(cell).all() or min(parameters[:3]) < SAME_SITE:
+        raise BadCrystal("its cell has an edge that is no length of a crystal's; correct it")
+    return cell
 
 
 def sites_of(block: Block, cell: Floats, stated: Stated) -> Sites:

@@ -87,7 +87,7 @@ def _units(formula: Mapping[str, float], counts: Mapping[str, float]) -> float:
 def _whole_units(formula: Mapping[str, float]) -> int:
     """Return how many reduced formulas a formula holds, 1 where its counts are not whole."""
     counts = list(formula.values())
-    return math.gcd(*map(int, counts)) if all(count == int(count) for count in counts) else 1
+    return max(1, math.gcd(*map(int, counts))) if all(count == int(count) for count in counts) else 1
 
 
 def _spelled(counts: Mapping[str, float]) -> str:
