@@ -69,6 +69,8 @@ def element_of_site(shares: Sequence[tuple[str, float]], site: str) -> str:
     Raises:
         BadCrystal: naming `site`, for partial occupancy, for two elements, and for a type that is no element.
     """
+    if len(shares) == 1 and abs(shares[0][1] - 1) <= FULLY and (element := element_of(shares[0][0])) is not None:
+        return element  # nearly always
     filled = [(text, share) for text, share in shares if not abs(share) <= FULLY]
     atoms = [(text, share) for text, share in filled if text.strip().lower() not in VACANCIES]
     if not atoms:

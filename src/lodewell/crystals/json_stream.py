@@ -9,23 +9,26 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from lodewell.crystals.json_head import layout_of
+from lodewell.crystals.json_lines import LARGEST_ENTRY, SEPARATOR, cut_lines
 from lodewell.errors import BadFile
+from lodewell.interop import json_layouts
 from lodewell.interop.json_documents import Outcome, crystal_or_reason
 
-SEPARATOR = b"\x1e"  # the record separator of RFC 7464, which JSON text cannot hold
-LARGEST_ENTRY = 1 << 28  # bytes
-SIDE = frozenset({b'"meta"', b'"links"', b'"included"'})  # what servers add to their data
+SIDE = frozenset(f'"{name}"'.encode() for name in json_layouts.SIDE)
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
 # What the scan remembers between pieces, see `scan`.
-AT, DEPTH, IN_STRING, ESCAPED, BEGIN, ELEMENT_DEPTH, STRING_BEGIN, KEY_BEGIN, KEY_END, TOP = range(10)
+AT, DEPTH, IN_STRING, ESCAPED, BEGIN, ELEMENT_DEPTH, STRING_BEGIN, KEY_BEGIN, KEY_END, TOP, LEVEL, OPENING = range(12)
 
 
 @njit(cache=True)
 def scan(text: Bytes, state: Ints, spans: Ints) -> int:  # noqa: PLR0912 one scan
-    """Find entries: objects right inside the outer list, inside a list called `data`, or values of the outer table.
+    """Find entries: objects right inside the outer list or a list within the outer table, or values of the table.
+
+    Their level and their opening bracket are told in `state`: see `JsonLayout`.
 
     Fills `spans` (n, 4) with begin and end of each entry and of its key (equal when it has none), and returns how many.
     """
@@ -40,7 +43,7 @@ def scan(text: Bytes, state: Ints, spans: Ints) -> int:  # noqa: PLR0912 one sca
                 state[ESCAPED] = 1
             elif c == 34:
                 state[IN_STRING] = 0
-                if state[DEPTH] == 1 and state[TOP] == 123:
+                if state[DEPTH] == state[LEVEL] and state[TOP] == 123:
                     state[KEY_BEGIN] = state[STRING_BEGIN]
                     state[KEY_END] = at + 1
         elif c == 34:
@@ -49,24 +52,17 @@ def scan(text: Bytes, state: Ints, spans: Ints) -> int:  # noqa: PLR0912 one sca
         elif c in (123, 91):
             if state[DEPTH] == 0:
                 state[TOP] = c
-                state[ELEMENT_DEPTH] = 1
-            elif state[DEPTH] == 1 and state[TOP] == 123 and c == 91:
-                k = state[KEY_BEGIN]
-                if (
-                    state[KEY_END] - k == 6
-                    and text[k + 1] == 100
-                    and text[k + 2] == 97
-                    and text[k + 3] == 116
-                    and text[k + 4] == 97
-                ):
-                    state[ELEMENT_DEPTH] = 2
-            if c == 123 and state[DEPTH] == state[ELEMENT_DEPTH] and state[DEPTH] > 0:
+                state[ELEMENT_DEPTH] = state[LEVEL]
+            elif state[DEPTH] == 1 and state[LEVEL] == 1 and state[TOP] == 123 and c == 91 and _is_data(text, state):
+                state[ELEMENT_DEPTH] = 2
+            row = c == 123 or state[ELEMENT_DEPTH] == 2
+            if c == state[OPENING] and row and state[DEPTH] == state[ELEMENT_DEPTH] and state[DEPTH] > 0:
                 state[BEGIN] = at
             state[DEPTH] += 1
         elif c in (125, 93):
             state[DEPTH] -= 1
-            if c == 125 and state[BEGIN] >= 0 and state[DEPTH] == state[ELEMENT_DEPTH]:
-                keyed = state[TOP] == 123 and state[DEPTH] == 1
+            if c == state[OPENING] + 2 and state[BEGIN] >= 0 and state[DEPTH] == state[ELEMENT_DEPTH]:
+                keyed = state[TOP] == 123 and state[DEPTH] == state[LEVEL]
                 spans[found, 0] = state[BEGIN]
                 spans[found, 1] = at + 1
                 spans[found, 2] = state[KEY_BEGIN] if keyed else 0
@@ -74,10 +70,19 @@ def scan(text: Bytes, state: Ints, spans: Ints) -> int:  # noqa: PLR0912 one sca
                 found += 1
                 state[BEGIN] = -1
             elif c == 93 and state[DEPTH] == 1:
-                state[ELEMENT_DEPTH] = 1
+                state[ELEMENT_DEPTH] = state[LEVEL]
         at += 1
     state[AT] = at
     return found
+
+
+@njit(cache=True)
+def _is_data(text: Bytes, state: Ints) -> bool:
+    """Tell by its key whether a list holds entries: rows only under `data`, objects if not `included` or `links`."""
+    first, length = text[state[KEY_BEGIN] + 1], state[KEY_END] - state[KEY_BEGIN] - 2
+    if state[OPENING] == 91:
+        return bool(first == 100 and length == 4)
+    return not ((first == 105 and length == 8) or (first == 108 and length == 5))
 
 
 def cut_entries(pieces: Iterable[bytes], size: int) -> Iterator[tuple[int, int, bytes]]:
@@ -85,8 +90,12 @@ def cut_entries(pieces: Iterable[bytes], size: int) -> Iterator[tuple[int, int, 
 
     Raises `BadFile`, after all whole entries, when the text ends too early.
     """
-    state = np.zeros(10, np.int64)
-    state[BEGIN] = -1
+    layout, pieces = layout_of(iter(pieces))
+    if layout.level == 0:
+        yield from cut_lines(pieces, size)
+        return
+    state = np.zeros(12, np.int64)
+    state[[BEGIN, LEVEL, OPENING]] = -1, layout.level, 91 if layout.columns else 123
     spans = np.empty((size, 4), np.int64)
     pending = b""
     group: list[bytes] = []
@@ -105,7 +114,9 @@ def cut_entries(pieces: Iterable[bytes], size: int) -> Iterator[tuple[int, int, 
         while state[AT] < len(text):
             count = scan(text, state, spans[: size - len(group)])
             found = spans[:count].tolist()
-            group += [_entry(pending, *span) for span in found if pending[span[2] : span[3]] not in SIDE]
+            for begin, end, *key in found:
+                if (name := pending[slice(*key)]) not in SIDE:
+                    group.append(layout.entry(number + len(group), name, pending[begin:end]))
             if len(group) == size:
                 yield number, size, SEPARATOR.join(group)
                 number += size
@@ -121,10 +132,6 @@ def cut_entries(pieces: Iterable[bytes], size: int) -> Iterator[tuple[int, int, 
         raise BadFile("the JSON ends too early; it is cut short, download or copy it again")
 
 
-def _entry(text: bytes, begin: int, end: int, key_begin: int, key_end: int) -> bytes:
-    return b"[" + (text[key_begin:key_end] or b"null") + b"," + text[begin:end] + b"]"
-
-
 def _forget(pending: bytes, state: Ints) -> bytes:
     """Drop the text that no coming entry needs."""
     needed = int(state[AT])
@@ -132,7 +139,7 @@ def _forget(pending: bytes, state: Ints) -> bytes:
         needed = min(needed, int(state[BEGIN]))
     if state[IN_STRING]:
         needed = min(needed, int(state[STRING_BEGIN]))
-    if state[TOP] == 123 and state[KEY_END] > state[KEY_BEGIN] and state[ELEMENT_DEPTH] == 1:
+    if state[TOP] == 123 and state[KEY_END] > state[KEY_BEGIN] and state[ELEMENT_DEPTH] == state[LEVEL]:
         needed = min(needed, int(state[KEY_BEGIN]))
     for field in (AT, BEGIN, STRING_BEGIN, KEY_BEGIN, KEY_END):
         state[field] = max(state[field] - needed, -1)
@@ -147,4 +154,7 @@ def parse_entries(raw: bytes) -> Iterator[Outcome]:
         except json.JSONDecodeError as err:
             yield f"the JSON entry is damaged ({err.msg})"
             continue
-        yield crystal_or_reason(document, key)
+        found = list(json_layouts.entries(document, key))
+        yield (
+            crystal_or_reason(*found[0]) if len(found) == 1 else f"the JSON entry holds {len(found)} crystals, not one"
+        )

@@ -28,6 +28,8 @@ BY_SUFFIX = {
     ".db": "db",
     ".traj": "traj",
     ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
 }
 OUR_OWN = "summary.json"  # how files end that lodewell's own runs write into the folders people search
 

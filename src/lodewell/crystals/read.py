@@ -18,6 +18,7 @@ import numpy as np
 from ase import Atoms
 
 from lodewell.crystals.extxyz import cut_frames, parse_frames
+from lodewell.crystals.json_lines import cut_lines
 from lodewell.crystals.json_stream import cut_entries, parse_entries
 from lodewell.crystals.paths import READ_FORMATS, Found, find_files, is_compressed
 from lodewell.crystals.remarks import CONTRADICTION
@@ -173,15 +174,15 @@ def _error(path: str, number: int, reason: str) -> Chunk:
 
 def _streamed(found: Found) -> bool:
     """Tell whether a file is cut into pieces by content: extended XYZ, and JSON when it is large."""
-    if found.format == "json":
+    if found.format in ("json", "jsonl"):
         return _size(found.path) * (10 if is_compressed(found.path) else 1) > LARGE_JSON
     return found.format == "extxyz"
 
 
 def _cut_text(found: Found, size: int) -> Iterator[Chunk]:
     number = 0
-    json = found.format == "json"
-    cut = cut_entries if json else cut_frames
+    json = found.format != "extxyz"
+    cut = cut_lines if found.format == "jsonl" else cut_entries if json else cut_frames
     try:
         for first, count, text in cut(blocks(found.path), size):
             yield Chunk("entries" if json else "text", (found.path,), (found.format,), first, first + count, text)

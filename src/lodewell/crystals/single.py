@@ -12,10 +12,12 @@ from typing import TypeAlias
 from ase import Atoms
 
 from lodewell.crystals.cif import read_cif
+from lodewell.crystals.json_lines import are_lines, read_lines
 from lodewell.crystals.json_stream import cut_entries, parse_entries
 from lodewell.errors import BadCrystal, BadFile
 from lodewell.interop import airss, castep, vasp
-from lodewell.interop.json_documents import crystal_or_reason, entries
+from lodewell.interop.json_documents import crystal_or_reason
+from lodewell.interop.json_layouts import entries
 
 Outcome: TypeAlias = Atoms | str
 CURES = {
@@ -56,9 +58,13 @@ def _res(raw: bytes) -> Iterator[Outcome]:
 
 
 def _json(raw: bytes) -> Iterator[Outcome]:
+    text = decode(raw)
     try:
-        value = json.loads(decode(raw))
+        value = json.loads(text)
     except json.JSONDecodeError as err:
+        if are_lines(text):
+            yield from read_lines(text)
+            return
         yield from _salvaged(raw)
         yield f"not JSON: {err.msg} at line {err.lineno}; the file is cut short or damaged"
         return
@@ -71,6 +77,16 @@ def _json(raw: bytes) -> Iterator[Outcome]:
         yield crystal_or_reason(document, key)
     if not count:
         yield "the JSON holds no crystal of pymatgen, the Materials Project, OPTIMADE or JARVIS"
+
+
+def _json_lines(raw: bytes) -> Iterator[Outcome]:
+    text = decode(raw)
+    try:
+        json.loads(text)
+    except json.JSONDecodeError:
+        yield from read_lines(text)
+    else:
+        yield from _json(raw)  # one document, which may well take several lines
 
 
 def _salvaged(raw: bytes) -> list[Outcome]:
@@ -135,6 +151,7 @@ READERS: dict[str, Callable[[bytes], Iterator[Outcome]]] = {
     "cif": _cif,
     "res": _res,
     "json": _json,
+    "jsonl": _json_lines,
     "poscar": _poscar,
     "cell": _cell,
     **{form: _through_ase(form) for form in ("vasprun", "outcar", "castep")},

@@ -9,7 +9,7 @@ from ase import Atoms
 
 from lodewell.crystals.elements import element_of
 from lodewell.errors import BadCrystal
-from lodewell.interop.pymatgen import plain_info, stated
+from lodewell.interop.pymatgen import decoded, plain_info, stated
 
 
 def is_atoms(document: Any) -> bool:
@@ -19,7 +19,7 @@ def is_atoms(document: Any) -> bool:
 
 def is_entry(document: Any) -> bool:
     """Tell whether a JSON value is a document of a JARVIS database."""
-    return isinstance(document, dict) and is_atoms(document.get("atoms"))
+    return isinstance(document, dict) and is_atoms(decoded(document.get("atoms")))
 
 
 def from_atoms(document: dict[str, Any]) -> Atoms:
@@ -38,7 +38,7 @@ def from_atoms(document: dict[str, Any]) -> Atoms:
 
 def from_entry(document: dict[str, Any]) -> Atoms:
     """Turn a database document into atoms with its `jid` as `info["id"]`."""
-    atoms = from_atoms(document["atoms"])
+    atoms = from_atoms(decoded(document["atoms"]))
     for key in ("jid", "id"):
         if isinstance(document.get(key), str | int):
             atoms.info["id"] = document[key]

@@ -1,8 +1,7 @@
-"""JSON with crystals in it: whose it is, and its crystals one after another."""
+"""JSON documents of crystals: whose they are, and the crystals they mean."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from ase import Atoms
@@ -17,14 +16,14 @@ def from_document(document: Any) -> Atoms | None:
     """Turn one JSON value into atoms; None when it is no crystal of a known kind, `BadCrystal` when it is a bad one."""
     if optimade.is_structure(document):
         return optimade.from_structure(document)
-    if pymatgen.is_entry(document):
-        return pymatgen.from_entry(document)
-    if jarvis.is_entry(document):
-        return jarvis.from_entry(document)
     if pymatgen.is_structure(document):
         return pymatgen.from_structure(document)
     if jarvis.is_atoms(document):
         return jarvis.from_atoms(document)
+    if jarvis.is_entry(document):
+        return jarvis.from_entry(document)
+    if pymatgen.is_entry(document):
+        return pymatgen.from_entry(document)
     return None
 
 
@@ -41,33 +40,3 @@ def crystal_or_reason(document: Any, key: str | None = None) -> Outcome:
     if key is not None:
         atoms.info.setdefault("id", key)
     return atoms
-
-
-def entries(value: Any) -> Iterator[tuple[Any, str | None]]:
-    """Yield the crystal entries of a whole JSON file: one, a list, a server's answer, or a table by identifier."""
-    if isinstance(value, list):
-        for item in value:
-            yield item, None
-    elif isinstance(value, dict) and not _is_crystal(value):
-        data = value.get("data")
-        if isinstance(data, list):
-            for item in data:
-                yield item, None
-        elif isinstance(data, dict):
-            yield data, None
-        else:
-            for key, item in value.items():
-                if isinstance(item, dict) and key not in ("meta", "links", "included"):
-                    yield item, key
-    else:
-        yield value, None
-
-
-def _is_crystal(value: dict[str, Any]) -> bool:
-    return (
-        optimade.is_structure(value)
-        or pymatgen.is_entry(value)
-        or pymatgen.is_structure(value)
-        or jarvis.is_entry(value)
-        or jarvis.is_atoms(value)
-    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,12 @@ MODULI = ("bulk_modulus", "shear_modulus")
 STRUCTURAL = frozenset({"nsites", "volume", "density", "density_atomic"})  # true of the structure as it came only
 SPECIAL = KNOWN_NAMES | {"occupancy", "spacegroup", "unit_cell"}  # to ASE, or here, keys of another meaning
 LONGEST = 80  # characters of text that is kept
-IDENTIFIERS = ("material_id", "task_id", "mp_id", "id", "entry_id")
+IDENTIFIERS = ("material_id", "task_id", "mp_id", "id", "entry_id", "mat_id", "jid", "uuid", "_id")
+STRUCTURES = (  # under which names documents keep their structure, the one that counts first
+    "structure", "final_structure", "relaxed_structure", "optimized_structure", "output_structure", "crystal",
+    "crystal_structure", "computed_structure_entry", "initial_structure", "unrelaxed_structure", "input_structure",
+)  # fmt: skip
+ROOMS = ("output", "computed_structure_entry", "entry", "result", "results", "data", "doc", "task", "calc")
 
 
 def is_structure(document: Any) -> bool:
@@ -25,24 +32,53 @@ def is_structure(document: Any) -> bool:
 
 def is_entry(document: Any) -> bool:
     """Tell whether a JSON value is a document with a structure inside, as the Materials Project's API gives."""
-    return isinstance(document, dict) and any(
-        is_structure(document.get(key)) for key in ("structure", "final_structure")
-    )
+    return isinstance(document, dict) and bool(_way(document))
 
 
 def from_entry(document: dict[str, Any]) -> Atoms:
-    """Turn an API document, its `structure` and identifiers, into atoms."""
-    structure = next(document[key] for key in ("structure", "final_structure") if is_structure(document.get(key)))
+    """Turn a document into atoms: its `structure`, its identifier, and what it states on the way there."""
+    *documents, structure = _way(document)
     atoms = from_structure(structure)
-    for key in IDENTIFIERS:
-        if isinstance(document.get(key), str | int):
-            atoms.info["id"] = document[key]
-            break
-    atoms.info |= stated(document)
-    for name in MODULI:
-        if isinstance(document.get(name), dict):
-            atoms.info |= {f"{name}_{mean}": value for mean, value in stated(document[name]).items()}
+    if isinstance(document.get("data"), dict) and document["data"] not in documents:  # of ComputedStructureEntries
+        documents.append(document["data"])
+    known = [d[key] for d in documents for key in IDENTIFIERS if isinstance(d.get(key), str | int) and d[key] != ""]
+    if known:
+        atoms.info["id"] = known[0]
+    for outer in reversed(documents):
+        atoms.info |= stated(outer)
+        for name in MODULI:
+            if isinstance(outer.get(name), dict):
+                atoms.info |= {f"{name}_{mean}": value for mean, value in stated(outer[name]).items()}
     return atoms
+
+
+def decoded(value: Any) -> Any:
+    """Return the JSON object that a text holds, anything else as it is: tables keep structures as text."""
+    return _parsed(value) if isinstance(value, str) and value[:1] == "{" and value[-1:] == "}" else value
+
+
+@lru_cache(maxsize=4)  # one entry is asked several times whose it is
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _way(document: dict[str, Any], depth: int = 3) -> list[dict[str, Any]]:
+    """Return the documents on the way from one to its structure, both included; empty when it has none."""
+    for key in STRUCTURES:
+        if is_structure(inner := decoded(document.get(key))):
+            return [document, inner]
+    for key in ROOMS if depth else ():
+        inner = decoded(document.get(key))
+        if isinstance(inner, dict) and (way := _way(inner, depth - 1)):
+            return [document, *way]
+    others = [inner for value in document.values() if is_structure(inner := decoded(value))]
+    beside_facts = any(
+        isinstance(value, str | int | float) for value in document.values()
+    )  # else a table by identifier
+    return [document, *others] if len(others) == 1 and beside_facts else []
 
 
 def stated(document: dict[str, Any]) -> dict[str, Any]:
@@ -55,6 +91,7 @@ def stated(document: dict[str, Any]) -> dict[str, Any]:
         key: value
         for key, value in document.items()
         if key not in left_out
+        and not key.startswith("@")
         and (
             (isinstance(value, str) and len(value) <= LONGEST and value not in ("", "na"))
             or (isinstance(value, bool | int | float) and abs(value) <= sys.float_info.max)
