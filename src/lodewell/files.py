@@ -7,16 +7,20 @@ import errno
 import lzma
 import os
 import secrets
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import BinaryIO, Protocol, TextIO
 
 from lodewell.errors import BadFile
 from lodewell.text import SPELT_OUT
 
 BLOCK = 1 << 20
+UNFOLDED = 4 << 20  # bytes that a decompressor gives at a time
+DICTIONARY = 256 << 20  # bytes of memory that an .xz may ask for; 65 MB do for `xz -9`
 COMPRESSED = (".gz", ".xz", ".bz2")
 
 
@@ -25,7 +29,31 @@ class _Decompressor(Protocol):
     def eof(self) -> bool: ...
     @property
     def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a file may cost, decided before it is read.
+
+    | field | meaning |
+    |---|---|
+    | `size` | bytes of content, None for what is used piece by piece |
+    | `growth` | how many times its size on the disk a compressed file may unfold to |
+    | `free` | bytes that it may unfold to in any case |
+    """
+
+    size: int | None
+    growth: int
+    free: int
+
+    def unfolded(self, on_disk: int) -> int:
+        """Return how many bytes a compressed file may unfold to."""
+        return max(self.free, self.growth * on_disk)
+
+
+STREAM = Budget(None, 1000, 100_000_000)  # gzip reaches 1032 on nothing but zeros
+WHOLE = Budget(500_000_000, 200, 20_000_000)
 
 
 def bare_name(path: str | Path) -> str:
@@ -43,29 +71,81 @@ def _decompressor(path: str, head: bytes) -> _Decompressor | None:
     if name.endswith(".gz") or head.startswith(b"\x1f\x8b"):
         return zlib.decompressobj(wbits=31)
     if name.endswith(".xz"):
-        return lzma.LZMADecompressor()
+        return lzma.LZMADecompressor(memlimit=DICTIONARY)
     if name.endswith(".bz2"):
         return bz2.BZ2Decompressor()
     return None
 
 
-def blocks(path: str | Path) -> Iterator[bytes]:
+def unreadable(path: str | Path, err: OSError) -> BadFile:
+    """Say why the system does not let a file be read, and the cure."""
+    return BadFile(f"{path}: cannot be read ({err.strerror or err}); check the path and its permissions")
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a file for reading; what is none could keep a run waiting for ever, or never end.
+
+    Raises `BadFile` for a pipe, a device, a socket and a folder, and where the system refuses.
+    """
+    try:
+        _refuse_special(path, os.stat(path).st_mode)  # first: opening alone may set a device going
+        handle = open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")  # noqa: SIM115 it is returned
+        try:
+            _refuse_special(path, os.fstat(handle.fileno()).st_mode)
+        except BadFile:
+            handle.close()
+            raise
+    except OSError as err:
+        raise unreadable(path, err) from err
+    return handle
+
+
+def _refuse_special(path: str | Path, mode: int) -> None:
+    if stat.S_ISREG(mode):
+        return
+    kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
+    kind = kinds.get(stat.S_IFMT(mode), "a device")
+    raise BadFile(f"{path}: {kind}, not a file; write its content to a file and give that")
+
+
+def blocks(path: str | Path, budget: Budget = STREAM) -> Iterator[bytes]:
     """Yield the decompressed content of a file piece by piece, whatever could be read before any damage.
 
-    Raises `BadFile`, after the readable part, when the file is cut short, damaged or cannot be opened.
+    Raises `BadFile`, after the readable part, when the file is cut short, damaged, costs more than its budget, is no
+    regular file or cannot be opened.
     """
     path = str(path)
-    try:
-        with open(path, "rb") as handle:
-            yield from _decompressed(path, iter(lambda: handle.read(BLOCK), b""))
-    except OSError as err:
-        raise BadFile(f"{path}: cannot be read ({err.strerror or err}); check the path and its permissions") from err
-    except (zlib.error, lzma.LZMAError, EOFError) as err:
-        raise BadFile(f"{path}: the compressed file is damaged ({err}); copy or download it again") from err
+    with open_regular(path) as handle:
+        on_disk = os.fstat(handle.fileno()).st_size
+        if budget.size is not None and on_disk > budget.size:
+            raise _too_large(path, budget.size)
+        total = 0
+        try:
+            for piece, compressed in _decompressed(path, iter(lambda: handle.read(BLOCK), b"")):
+                total += len(piece)
+                if budget.size is not None and total > budget.size:
+                    raise _too_large(path, budget.size)
+                if compressed and total > budget.unfolded(on_disk):
+                    raise BadFile(
+                        f"{path}: {on_disk:,} bytes that unfold to more than {budget.unfolded(on_disk) // 1_000_000}"
+                        " MB, as no crystals do; if that is meant, decompress it first"
+                    )
+                yield piece
+        except OSError as err:
+            raise unreadable(path, err) from err
+        except (zlib.error, lzma.LZMAError, EOFError) as err:
+            raise BadFile(f"{path}: the compressed file is damaged ({err}); copy or download it again") from err
 
 
-def _decompressed(path: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress pieces; compressed files may be glued together or padded with zeros."""
+def _too_large(path: str, size: int) -> BadFile:
+    return BadFile(
+        f"{path}: holds more than {size // 1_000_000} MB, too much for one file that is read whole; split it into one"
+        " file a crystal, or convert it to extended XYZ, which is read piece by piece"
+    )
+
+
+def _decompressed(path: str, pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield pieces of content, and whether they were compressed; files may be glued together or padded with zeros."""
     machine: _Decompressor | None = None
     plain = False
     for piece in pieces:
@@ -75,9 +155,9 @@ def _decompressed(path: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
                 machine = _decompressor(path, raw)
                 plain = machine is None
             if machine is None:
-                yield raw
+                yield raw, False
                 break
-            yield machine.decompress(raw)
+            yield from ((out, True) for out in _unfolded(machine, raw))
             raw = b""
             if machine.eof:
                 raw = machine.unused_data.lstrip(b"\0")
@@ -86,18 +166,23 @@ def _decompressed(path: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
         raise BadFile(f"{path}: the compressed file is cut short; copy or download it again")
 
 
+def _unfolded(machine: _Decompressor, raw: bytes) -> Iterator[bytes]:
+    """Yield all that some compressed bytes give, never much at a time: few bytes may stand for gigabytes."""
+    while True:
+        out = machine.decompress(raw, UNFOLDED)
+        if out:
+            yield out
+        raw = getattr(machine, "unconsumed_tail", b"")  # zlib hands back what it did not look at, the others keep it
+        if machine.eof or (not raw and len(out) < UNFOLDED):
+            return
+
+
 def read_bytes(path: str | Path, limit: int | None = None) -> bytes:
-    """Return the decompressed content of a file; raises `BadFile` when damaged or larger than `limit` bytes."""
-    pieces, total = [], 0
-    for piece in blocks(path):
-        total += len(piece)
-        if limit is not None and total > limit:
-            raise BadFile(
-                f"{path}: holds more than {limit // 1_000_000} MB, too much for one crystal file; split it into"
-                " one file a crystal, or convert it to extended XYZ, which is read piece by piece"
-            )
-        pieces.append(piece)
-    return b"".join(pieces)
+    """Return the decompressed content of a file that is held in memory.
+
+    limit: most bytes of content, half a gigabyte where nothing is said. Raises `BadFile` as `blocks` does.
+    """
+    return b"".join(blocks(path, WHOLE if limit is None else replace(WHOLE, size=limit)))
 
 
 def write_failure(path: str | Path, err: OSError) -> BadFile:

@@ -149,7 +149,7 @@ def test_pickles_are_never_opened(tmp_path):
     np.save(buffer, np.array([print]), allow_pickle=True)
     with zipfile.ZipFile(path, "a") as z:
         z.writestr("evil.npy", buffer.getvalue())
-    with pytest.raises(BadFile, match="allow_pickle"):
+    with pytest.raises(BadFile, match="is no array of numbers"):
         load(path)
 
 

@@ -24,6 +24,7 @@ from scipy.linalg import solve_triangular
 from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dpocon, dpotrf, dpotrs, dtpqrt
 
+from lodewell.archive import DAMAGE, read_archive
 from lodewell.crystals.batch import Floats
 from lodewell.errors import BadFile, BadOption
 from lodewell.files import atomic_path
@@ -220,23 +221,15 @@ class Streamed:
         Raises:
             BadFile: when it is something else, or cut short.
         """
+        header, arrays = read_archive(path, "the rows of a fit", "fit again from the data")
         try:
-            with zipfile.ZipFile(path) as z:
-                header, names = json.loads(z.read("meta.json")), set(z.namelist())
-                streamed = cls(header["parameters"], header["exact"])
-                for key, count in header["counts"].items():
-                    loose = _array(z, f"{key}.loose.npy")
-                    square = _array(z, f"{key}.square.npy") if f"{key}.square.npy" in names else None
-                    kind, fold = key.rsplit(".", 1)
-                    streamed._of(kind, int(fold)).restore(loose, square, count)
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
+            streamed = cls(header["parameters"], header["exact"])
+            for key, count in header["counts"].items():
+                kind, fold = key.rsplit(".", 1)
+                streamed._of(kind, int(fold)).restore(arrays[f"{key}.loose"], arrays.get(f"{key}.square"), count)
+        except DAMAGE as error:
             raise BadFile(f"{path}: not the rows of a fit, or cut short ({error}): fit again from the data") from error
         return streamed, header["meta"]
-
-
-def _array(z: zipfile.ZipFile, name: str) -> Floats:
-    found: Floats = np.load(io.BytesIO(z.read(name)), allow_pickle=False)
-    return found
 
 
 def merged(parts: Iterable[Streamed]) -> Streamed | None:

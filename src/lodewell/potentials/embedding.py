@@ -55,6 +55,10 @@ class Embedding:
     pairs: tuple[tuple[int, int], ...]
     coefficients: tuple[Floats, ...] | None = None
 
+    def __post_init__(self) -> None:
+        if any(not 0 <= place < len(self.densities) for pair in self.pairs for place in pair):
+            raise BadOption(f"an embedding names two of its {len(self.densities)} densities in each pair")
+
     @property
     def shapes(self) -> list[tuple[int, int]]:
         """Shape of each array of coefficients."""

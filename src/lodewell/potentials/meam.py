@@ -166,6 +166,9 @@ class MEAM(Potential):
     @classmethod
     def from_state(cls, meta: dict[str, Any], arrays: dict[str, Any]) -> MEAM:
         """Make the potential from its splines."""
+        count = len(meta["reference_eV"]) * len(meta["splines"])
+        if len(arrays["count_s"]) != count or arrays["count_s"].sum() != len(arrays["x_k"]) or not count:
+            raise BadOption(f"knots of {len(arrays['count_s'])} splines do not fit the {count} that are named")
         ends = np.cumsum(arrays["count_s"])[:-1]
         parts = zip(
             np.split(arrays["x_k"], ends), np.split(arrays["y_k"], ends), arrays["slopes_sx"].tolist(), strict=True

@@ -54,7 +54,7 @@ class PairPotential(Potential):
     silent: ClassVar[tuple[float, ...]] = ()
 
     def __init__(self, pairs: Mapping[str, Sequence[float]], cutoff: float, switch: float = 1.0) -> None:
-        if not 0.0 <= switch < cutoff:
+        if not 0.0 <= switch < cutoff < np.inf:
             raise BadOption(f"the switch must lie between 0 and the cutoff of {cutoff} Å, not {switch}")
         self.cutoff, self.switch = float(cutoff), float(switch)
         self.pairs = {name: tuple(float(v) for v in values) for name, values in pairs.items()}
@@ -66,6 +66,8 @@ class PairPotential(Potential):
         for name, values in self.pairs.items():
             if len(values) != len(self.parameter_names):
                 raise BadOption(f"{name} needs {', '.join(self.parameter_names)}: got {len(values)} numbers")
+            if not np.isfinite(values).all():
+                raise BadOption(f"{name} needs finite numbers, not {values}")
             a, b = self._type_z[list(pair_species(name))]
             self._parameters[:, a, b] = self._parameters[:, b, a] = values
 

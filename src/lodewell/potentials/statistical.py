@@ -249,10 +249,37 @@ class Statistical(CurvePotential):
             wide["g_ph"], arrays["contact_ph"].astype(np.float64),
         )  # fmt: skip
         known = Known(arrays["known_energy_x"], arrays["known_system_x"], tuple(meta["systems"]))
-        return cls(
+        made = cls(
             arrays["pairs_pz"], arrays["u_pk"], evidence, known, cutoff=meta["cutoff"], variant_p=arrays["variant_p"],
             energy_scale=meta["energy_scale_eV"], calibrated=meta["calibrated"], about=meta["about"],
         )  # fmt: skip
+        _check(made)
+        return made
+
+
+def _check(table: Statistical) -> None:
+    """Raise `BadOption` for parts that do not fit each other, as those of a damaged file."""
+    pairs, (curves, points), e, known = table.pairs_pz, table.u_pk.shape, table.evidence, table.known
+    if pairs.shape != (curves, 2) or table.variant_p.shape != (curves,):
+        raise BadOption(f"{curves} curves need as many pairs and variants")
+    if not ((pairs >= 1) & (pairs <= 118)).all() or (pairs[:, 0] > pairs[:, 1]).any():
+        raise BadOption("a pair is two atomic numbers, the smaller first")
+    if not ((table.variant_p >= -1) & (table.variant_p < len(ANION_CLASSES))).all():
+        raise BadOption("a curve belongs to an anion class that there is not")
+    if len(np.unique(np.column_stack([pairs, table.variant_p]), axis=0)) != curves:
+        raise BadOption("a pair has two curves")
+    if not 0.0 < table.energy_scale < np.inf:
+        raise BadOption(f"the scale of energies is {table.energy_scale}, but must be a positive number")
+    if any(len(part) != curves for part in (e.structures_p, e.families_p, e.prior_p, e.g_ph, e.contact_ph)):
+        raise BadOption(f"{curves} curves need as many counts and histograms")
+    if e.error_pk.shape != (curves, points) or e.g_ph.shape != e.contact_ph.shape or e.g_ph.ndim != 2:
+        raise BadOption("errors or histograms do not fit the curves")
+    if known.energy_x.ndim != 1 or known.energy_x.shape != known.system_x.shape:
+        raise BadOption("known energies and their systems are not equally many")
+    if len(known.system_x) and not (known.system_x.min() >= 0 and known.system_x.max() < len(known.systems)):
+        raise BadOption("a known energy is of a system that there is not")
+    if not all(isinstance(name, str) for name in known.systems):
+        raise BadOption("a system is named by text")
 
 
 def nearest_element(z: int, known: Iterable[int]) -> int:

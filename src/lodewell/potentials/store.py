@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 
 from lodewell import __version__
-from lodewell.errors import BadFile
+from lodewell.archive import DAMAGE, read_archive, read_meta
+from lodewell.errors import BadFile, LodewellError
 from lodewell.files import atomic_path, bare_name
 from lodewell.potentials.base import Potential
 
 FORMAT = 1
 SUFFIX = ".lodewell"
+_WHAT = ("a lodewell potential", "copy or derive it again")
+LONGEST_CUTOFF = 100.0  # Å; a pair list beyond has no end
 
 # Where each family lives: a file names its family, and only that module is imported.
 _FAMILIES = {
@@ -96,8 +99,11 @@ def read_header(path: str | Path) -> dict[str, Any]:
         BadFile: when it is no potential file, is cut short, or was written by a newer lodewell.
     """
     if (reader := _foreign(Path(path))) is not None:
-        return _header(reader(path), {"source": Path(path).name})[0]
-    return _open(Path(path))[0]
+        return _header(_read_foreign(reader, Path(path)), {"source": Path(path).name})[0]
+    header: Any = read_meta(path, *_WHAT)
+    _check_header(Path(path), header)
+    found: dict[str, Any] = header
+    return found
 
 
 def load(name: str | Path) -> Potential:
@@ -110,9 +116,9 @@ def load(name: str | Path) -> Potential:
     """
     path = find(name)
     if (reader := _foreign(path)) is not None:
-        return reader(path)
+        return _read_foreign(reader, path)
     header, arrays = _open(path)
-    return family(header["kind"]).from_state(header["meta"], arrays)
+    return _make(path, header, arrays)
 
 
 def shipped() -> dict[str, Path]:
@@ -145,26 +151,54 @@ def _foreign(path: Path) -> Callable[[str | Path], Potential] | None:
     return None
 
 
-def _open(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read_foreign(reader: Callable[[str | Path], Potential], path: Path) -> Potential:
+    """Read another code's file; whatever a damaged one raises becomes a refusal."""
     try:
-        with zipfile.ZipFile(path) as z:
-            header = json.loads(z.read("meta.json"))
-            if header["format"] > FORMAT:
-                raise BadFile(
-                    f"{path}: written by lodewell {header['lodewell']} in format {header['format']}, "
-                    f"this version reads up to {FORMAT}: upgrade lodewell"
-                )
-            arrays = {
-                entry[:-4]: np.load(io.BytesIO(z.read(entry)), allow_pickle=False)
-                for entry in z.namelist()
-                if entry.endswith(".npy")
-            }
-    except FileNotFoundError:
-        raise BadFile(f"{path}: no such file") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
-        if isinstance(error, BadFile):
-            raise
-        raise BadFile(f"{path}: not a lodewell potential, or cut short ({error}): copy or derive it again") from error
+        return reader(path)
+    except BadFile:
+        raise
+    except (LodewellError, *DAMAGE) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise BadFile(f"{path}: damaged, or not what its name says ({why}): copy or write it again") from error
+
+
+def _open(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    header, arrays = read_archive(path, *_WHAT)
+    _check_header(path, header)
+    return header, arrays
+
+
+def _check_header(path: Path, header: Any) -> None:
+    """Refuse a file that is no potential of ours, or one of a newer lodewell."""
+    damaged = BadFile(f"{path}: not a lodewell potential, or damaged: copy or derive it again")
+    if not isinstance(header, dict) or not isinstance(header.get("format"), int):
+        raise damaged
+    if header["format"] > FORMAT:
+        raise BadFile(
+            f"{path}: written by lodewell {header.get('lodewell')} in format {header['format']}, "
+            f"this version reads up to {FORMAT}: upgrade lodewell"
+        )
+    kinds = {"kind": str, "meta": dict, "about": dict, "units": dict, "elements": list | str}
+    if not all(isinstance(header.get(key), kind) for key, kind in kinds.items()):
+        raise damaged
     if header["kind"] not in _FAMILIES:
         raise BadFile(f"{path}: holds a potential of the unknown kind '{header['kind']}': upgrade lodewell")
-    return header, arrays
+
+
+def _make(path: Path, header: dict[str, Any], arrays: dict[str, Any]) -> Potential:
+    """Make the potential of a file, and hold it against what the file says of it."""
+    bad = next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
+    if bad is not None:
+        raise BadFile(f"{path}: damaged: {bad} holds numbers that are none (NaN or infinite): copy or derive it again")
+    try:
+        potential = family(header["kind"]).from_state(header["meta"], arrays)
+        again = _header(potential, {})[0]
+    except (LodewellError, *DAMAGE) as error:
+        why = " ".join(str(error).split())[:200]
+        raise BadFile(f"{path}: damaged, what it holds is no {header['kind']} potential ({why})") from error
+    if not 0.0 <= again["cutoff"] <= LONGEST_CUTOFF:
+        raise BadFile(f"{path}: damaged: the cutoff is {again['cutoff']} Å")
+    for key in ("cutoff", "elements", "units"):
+        if again[key] != header.get(key):
+            raise BadFile(f"{path}: damaged: it gives {key} {header.get(key)!r}, but holds {again[key]!r}")
+    return potential

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from ase import Atoms
 
 from lodewell.crystals.batch import Batch, Floats
 from lodewell.crystals.neighbours import Neighbours
+from lodewell.errors import BadOption
 from lodewell.potentials.base import Potential
 
 
@@ -19,6 +21,8 @@ class Sum(Potential):
     kind: ClassVar[str] = "sum"
 
     def __init__(self, terms: Sequence[tuple[float, Potential]]) -> None:
+        if not terms or not all(isinstance(f, int | float) and math.isfinite(f) for f, _ in terms):
+            raise BadOption("a sum needs a term at least, each with a number as its factor")
         flat: list[tuple[float, Potential]] = []
         for factor, term in terms:
             flat += [(factor * f, t) for f, t in term.terms] if isinstance(term, Sum) else [(factor, term)]

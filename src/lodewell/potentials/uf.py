@@ -245,10 +245,14 @@ class UF(Potential):
         potential = cls(energies, pairs, triples, embeddings)  # type: ignore[arg-type]
         ends = len(".distances")
         counts = {numbers(n[:-ends]): a for n, a in arrays.items() if n.endswith(".distances")}
+        if any(len(pair) != 2 or a.ndim != 1 for pair, a in counts.items()):
+            raise BadOption("the distances of a pair are one list of counts")
         potential.distances = counts  # type: ignore[assignment]
         if "knowledge" in meta:
             packed = arrays["factor"]
             size = round((np.sqrt(8 * len(packed) + 1) - 1) / 2)
+            if size != potential._basis.columns:
+                raise BadOption(f"the covariance is of {size} coefficients, but there are {potential._basis.columns}")
             factor = np.zeros((size, size), dtype=packed.dtype)
             factor[np.triu_indices(size)] = packed
             known = meta["knowledge"]
@@ -272,8 +276,18 @@ def _check(potential: UF) -> None:
     for species in [*potential.pairs, *potential.triples]:
         if not known.issuperset(species) or list(species[-2:]) != sorted(species[-2:]):
             raise BadOption(f"the spline {name(species)} needs its last two elements in order, and their energies")
+    if not known <= set(range(1, 119)) or not np.isfinite(list(potential.energies.values())).all():
+        raise BadOption("energies of lone atoms must be finite numbers, by atomic number")
+    for pair, curve in potential.pairs.items():
+        if len(pair) != 2 or curve.coefficients_m.shape != (curve.axis.size,):
+            raise BadOption(f"{name(pair)}: {curve.coefficients_m.shape} coefficients do not fit the axis")
+    for z, embedding in potential.embeddings.items():
+        if z not in known or not known.issuperset(d.neighbour for d in embedding.densities):
+            raise BadOption(f"the embedding of {name([z])} needs elements with energies")
     for triple, s in potential.triples.items():
         c = s.coefficients_xyz
+        if len(triple) != 3:
+            raise BadOption(f"{name(triple)} is no triple")
         if c.shape != tuple(axis.size for axis in s.axes):
             raise BadOption(f"{name(triple)}: {c.shape} coefficients do not fit the axes")
         if triple[1] == triple[2] and not (

@@ -6,7 +6,7 @@ Rev. 121, 10073 (2021), section 3), so that models can be exchanged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, TypeAlias
 
 from ase.data import chemical_symbols
@@ -155,7 +155,20 @@ class Triplet:
 Descriptor: TypeAlias = Soap | Distance | Angle | Triplet
 
 
+def _check_types(descriptor: Descriptor) -> None:
+    """Raise `BadOption` for elements that there are not, and for what should be a number and is none."""
+    for field in fields(descriptor):
+        value = getattr(descriptor, field.name)
+        several, kind = value if isinstance(value, tuple) else (value,), int if "int" in str(field.type) else float
+        wide = kind is float and all(isinstance(x, int) for x in several)
+        if any(isinstance(x, bool) or not (wide or isinstance(x, kind)) for x in several):
+            raise BadOption(f"{descriptor.kind}: {field.name} is {value!r}, but {field.type} is wanted")
+        if field.name in ("centre", "species", "others") and not all(1 <= x <= 118 for x in several):
+            raise BadOption(f"{descriptor.kind}: {field.name} is {value!r}, but atomic numbers are wanted")
+
+
 def _check_radii(descriptor: Descriptor, cutoff: float, width: float) -> None:
+    _check_types(descriptor)
     if not 0.0 < cutoff <= 20.0 or not 0.0 < width <= cutoff:
         raise BadOption(f"{descriptor.name}: the cutoff must lie in 0 to 20 Å, its width within it: {cutoff}, {width}")
 

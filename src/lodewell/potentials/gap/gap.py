@@ -58,6 +58,8 @@ class Term:
 
     def __post_init__(self) -> None:
         count = len(self.weights_m)
+        if not 0.0 < self.delta < np.inf:
+            raise BadOption(f"{self.descriptor.name}: delta must be a positive number, not {self.delta}")
         if self.points_md.shape != (count, self.descriptor.size) or self.cutoff_m.shape != (count,):
             raise BadOption(
                 f"{self.descriptor.name}: {count} weights need points ({count}, {self.descriptor.size}), not "
@@ -217,11 +219,11 @@ class GAP(Potential):
 
         terms = []
         for k, entry in enumerate(meta["terms"]):
-            fields = {n: tuple(v) if isinstance(v, list) else v for n, v in entry["descriptor"].items()}
+            parameters = {n: tuple(v) if isinstance(v, list) else v for n, v in entry["descriptor"].items()}
             own = part(f"{k}.")
             if entry["kind"] not in _DESCRIPTORS:
                 raise BadFile(f"it has a term of the unknown kind '{entry['kind']}': upgrade lodewell")
-            descriptor: Any = _DESCRIPTORS[entry["kind"]](**fields)
+            descriptor: Any = _DESCRIPTORS[entry["kind"]](**parameters)
             terms.append(Term(descriptor, entry["delta"], own["points"], own["cutoffs"], own["weights"]))
         baseline = None
         if below := meta.get("baseline"):
