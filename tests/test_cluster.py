@@ -2,7 +2,9 @@
 
 import itertools
 import os
+import shutil
 import signal
+import subprocess
 from functools import partial
 
 import pytest
@@ -211,7 +213,7 @@ def test_account_in_other_queues(tmp_path, kind, line):
         ("kind: slrm", BadOption, "unknown kind 'slrm' (did you mean 'slurm'?)"),
         ("kind: slurm\njobs: many", BadOption, "jobs is 'many', it must be a whole number"),
         ("kind: slurm\nprologue: module load python", BadOption, "prologue must be a list"),
-        ("kind: [slurm", BadFile, "is not YAML"),
+        ("kind: [slurm", BadFile, "not YAML"),
         ("slurm", BadFile, "must hold keys and values"),
     ],
 )
@@ -226,3 +228,41 @@ def test_mistakes_in_a_queue_file_are_named(tmp_path, text, error, message):
 def test_an_argument_the_queue_does_not_know(tmp_path):
     with pytest.raises(BadOption, match="SLURMCluster of dask_jobqueue does not take this"):
         script_of(tmp_path, "kind: slurm\nextra: {colour: blue}\n")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate that vouches for itself, made by openssl."""
+    folder = tmp_path_factory.mktemp("tls")
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not here")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lodewell",
+         "-keyout", folder / "key.pem", "-out", folder / "cert.pem"], check=True, capture_output=True,
+    )  # fmt: skip
+    return {"ca": str(folder / "cert.pem"), "cert": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
+
+
+def test_a_scheduler_with_security_answers_to_its_certificate_alone(certificate):
+    import distributed
+
+    jobs = QueueJobs("slurm", security=certificate)
+    queue = make_queue(jobs)
+    try:
+        address = queue.scheduler_address
+        assert address.startswith("tls://")
+        assert f"--tls-ca-file {certificate['ca']}" in queue.job_script()
+        assert f"--tls-key {certificate['key']}" in job_script(jobs)
+        with distributed.Client(queue) as client:
+            assert client.scheduler_info()["address"] == address
+        with pytest.raises(OSError, match=r"closed|Timed out|connecting"):
+            distributed.Client(address.replace("tls://", "tcp://"), timeout=1)
+    finally:
+        queue.close()
+
+
+@pytest.mark.parametrize("given", ["tls", "{ca: a.pem}", "{ca: no.pem, cert: no.pem, key: no.pem}"])
+def test_half_a_security_is_refused(tmp_path, given):
+    (tmp_path / "queue.yaml").write_text(f"kind: slurm\nsecurity: {given}\n")
+    with pytest.raises(BadOption, match="security"):
+        read_queue_file(tmp_path / "queue.yaml")

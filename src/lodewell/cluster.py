@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from lodewell.errors import BadFile, BadOption, LodewellError
 from lodewell.workers import WORKER_DIED, Outcome, Reply, Workers, answer, logger, one_line, usable_cores
+from lodewell.yaml_file import read_yaml
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,6 +29,7 @@ KINDS = {
     "moab": "MoabCluster",
     "htcondor": "HTCondorCluster",
 }
+TLS_FILES = ("ca", "cert", "key")
 CALLED_PROJECT = ("lsf", "sge", "oar")  # the account has this name there
 SECONDS_BETWEEN_COUNTS = 10.0
 
@@ -64,6 +66,9 @@ class QueueJobs:
     """Folder for scratch files of the workers."""
     log_directory: str | None = None
     """Folder for the output of the jobs."""
+    security: dict[str, str] | str | None = None
+    """Encryption: `temporary` (keys for this run alone), or files `{ca: ..., cert: ..., key: ...}`. Without it whoever
+    reaches the port of the scheduler can run code in your name."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Anything else that the class of dask_jobqueue takes, by its name there."""
 
@@ -92,8 +97,27 @@ class QueueJobs:
             "memory": self.memory,
             "scheduler_options": {"dashboard_address": ":0"},
             **{key: value for key, value in given.items() if value is not None},
+            **self.encryption(),
             **self.extra,
         }
+
+    def encryption(self) -> dict[str, Any]:
+        """Keyword arguments by which scheduler, workers and client speak TLS only, with the same certificate."""
+        from distributed import Security
+
+        if self.security is None:
+            return {}
+        if isinstance(self.security, dict):
+            ca, cert, key = (str(Path(self.security[name]).expanduser()) for name in TLS_FILES)
+            roles = {f"tls_{role}_{what}": file for role in ("scheduler", "worker", "client")
+                     for what, file in (("cert", cert), ("key", key))}  # fmt: skip
+            keys = Security(require_encryption=True, tls_ca_file=ca, **roles)
+        else:
+            try:
+                keys = Security.temporary()
+            except ImportError as error:
+                raise LodewellError("security: temporary needs a package: pip install cryptography") from error
+        return {"security": keys, "protocol": "tls://"}
 
 
 def open_cluster(cluster: str, n: int | None = None) -> Workers:
@@ -140,12 +164,7 @@ def read_queue_file(path: Path) -> QueueJobs:
 
     Raises BadFile if it is not YAML, BadOption for a key or a value that does not fit, with the nearest that does.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadFile(f"{path} is not YAML: {one_line(error)}") from error
+    content, _ = read_yaml(path)
     if not isinstance(content, Mapping):
         raise BadFile(f"{path} must hold keys and values, for example `kind: slurm`")
     known = [item.name for item in fields(QueueJobs)]
@@ -159,12 +178,25 @@ def read_queue_file(path: Path) -> QueueJobs:
         value = content.get(key, 1)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise BadOption(f"{path}: {key} is {value!r}, it must be a whole number of 1 or more")
+    _check_security(path, content.get("security"))
     for key in ("prologue", "directives"):
         if not isinstance(content.get(key, []), list):
             raise BadOption(f"{path}: {key} must be a list, one line an item (`- module load python`)")
     values: dict[str, Any] = dict(content) | {"kind": kind}
     values |= {key: str(values[key]) for key in ("memory", "walltime") if key in values}
     return QueueJobs(**values)
+
+
+def _check_security(path: Path, given: Any) -> None:
+    """Refuse keys that are not all there, before a scheduler would listen without them."""
+    if given is None or given == "temporary":
+        return
+    if not isinstance(given, Mapping) or set(given) != set(TLS_FILES):
+        raise BadOption(f"{path}: security must be `temporary`, or files `{{ca: ..., cert: ..., key: ...}}`")
+    for name in TLS_FILES:
+        file = given[name]
+        if not isinstance(file, str) or not Path(file).expanduser().is_file():
+            raise BadOption(f"{path}: security: {name} is {file!r}, but there is no such file")
 
 
 def submit_jobs(jobs: QueueJobs, n: int | None = None) -> Any:
@@ -202,9 +234,15 @@ def job_script(jobs: QueueJobs) -> str:
 
     kind = getattr(dask_jobqueue, KINDS[jobs.kind])
     of_the_cluster = inspect.signature(JobQueueCluster.__init__).parameters
-    arguments = {key: value for key, value in jobs.arguments().items() if key not in of_the_cluster}
+    given = jobs.arguments()
+    # What a scheduler needs is no business of the script; temporary keys are written when the scheduler starts.
+    arguments = {key: value for key, value in given.items() if key not in of_the_cluster or key == "protocol"}
+    if isinstance(jobs.security, dict):
+        arguments["security"] = given["security"]
     try:
-        script: str = kind.job_cls("tcp://scheduler:8786", "lodewell", **arguments).job_script()
+        script: str = kind.job_cls(
+            f"{given.get('protocol', 'tcp://')}scheduler:8786", "lodewell", **arguments
+        ).job_script()
     except (TypeError, ValueError) as error:
         raise BadOption(f"{kind.__name__} of dask_jobqueue does not take this: {one_line(error)}") from error
     return script

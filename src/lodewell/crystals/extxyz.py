@@ -48,8 +48,12 @@ PER_CRYSTAL = frozenset(
     for key, value in all_outputs.items()
     if key in all_properties and not (isinstance(value, ArrayProperty) and value.shapespec[0] == "natoms")
 )
+ANNOUNCED = re.compile(rb"""(?i)properties\s*=\s*["'{\[(]?([^\s"'}\])]+)""")
+WIDEST = 10_000  # columns that the quick parser takes on
 BIGGEST_INTEGER = (1 << 63) - 1
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+LONGEST_COUNT = 1 << 20  # bytes of the first line, which holds one number
+OFTEN = 1 << 22  # bytes of text up to which every piece is looked at
 LARGEST_FRAME = 1 << 28  # bytes of text that may pile up before a frame must have ended
 
 
@@ -82,8 +86,8 @@ def _layout(properties: str) -> _Layout | None:  # noqa: PLR0911 each return is 
     columns = []
     reals = wholes = 0
     for name, letter, width_text in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
-        width = int(width_text) if width_text.isdecimal() else 0
-        if width < 1:
+        width = int(width_text) if width_text.isdecimal() and len(width_text) < 7 else 0
+        if width < 1 or len(kinds) + width > WIDEST:
             return None
         if letter == "S" and name == "species" and width == 1:
             kind = SPECIES
@@ -210,6 +214,8 @@ def _quick(text: Bytes, raw: bytes, begin: int, end: int, count: int) -> Atoms:
     layout = _layout(properties)
     if layout is None:
         raise _UnusualError
+    if 2 * len(layout.kinds) > (raw.find(b"\n", first_atom, end) + 1 or end) - first_atom + 1:
+        raise _UnusualError  # more columns than an atom's line has room for
     arrays = _columns(text, raw, first_atom, count, layout)
     if pbc is None:
         pbc = cell is not None
@@ -250,6 +256,17 @@ def _attach_results(atoms: Atoms, arrays: dict[str, Any]) -> None:
             results[key] = value
     if results:
         atoms.calc = SinglePointCalculator(atoms, **results)
+
+
+def _too_wide(comment: bytes, first: bytes) -> str | None:
+    """Refuse more columns than the first atom has words: whoever makes room for them first runs out of memory."""
+    words = len(first.split())
+    for properties in ANNOUNCED.findall(comment):
+        widths = [w for w in properties.split(b":")[2::3] if w.strip().isdigit()]
+        columns = sum(int(w) if len(w) < 10 else 10**9 for w in widths)
+        if columns > words:
+            return f"it announces {columns:,} columns, but atom 1 has {words}; correct Properties or remove the frame"
+    return None
 
 
 def _through_ase(raw: bytes) -> Atoms:
@@ -294,6 +311,8 @@ def _frame(text: Bytes, raw: bytes, begin: int, end: int, count: int) -> Atoms |
             reason = str(err)
     elif not raw[begin:end].split(b"\n")[count + 2].lstrip().startswith(b"VEC"):
         return f"the frame announces {count} atoms but holds {lines - 2} atom lines; correct the count"
+    if why := _too_wide(*raw[begin:end].split(b"\n", 3)[1:3]):
+        return why
     respelt = standard_spelling(raw[begin:end], count)
     if respelt is not None:
         return _frame(np.frombuffer(respelt, np.uint8), respelt, 0, len(respelt), count)
@@ -310,7 +329,7 @@ def cut_frames(pieces: Iterable[bytes], size: int) -> Iterator[tuple[int, int, b
     Raises `BadFile`, after all whole frames, when the stream breaks off or shows no end of a frame.
     """
     pending = b""
-    number = 0
+    number = wanted = 0
     damage: BadFile | None = None
     stream = iter(pieces)
     while True:
@@ -321,9 +340,11 @@ def cut_frames(pieces: Iterable[bytes], size: int) -> Iterator[tuple[int, int, b
         pending += piece or b""
         if number == 0:
             pending = pending.removeprefix(BYTE_ORDER_MARK)
+        last = piece is None
+        if len(pending) < wanted and not last:
+            continue
         text = np.frombuffer(pending, np.uint8)
         at = 0
-        last = piece is None
         while at < len(text):
             begins, _, _, used = index_frames(text[at:], last and damage is None, size)
             if len(begins) == 0 or (len(begins) < size and not last):
@@ -336,5 +357,10 @@ def cut_frames(pieces: Iterable[bytes], size: int) -> Iterator[tuple[int, int, b
             raise damage
         if last:
             return
+        if number == 0 and len(pending) > LONGEST_COUNT and b"\n" not in pending[:LONGEST_COUNT]:
+            raise BadFile("its first line does not end within a megabyte; this is not extended XYZ")
+        wanted = (
+            2 * len(pending) if len(pending) > OFTEN else 0
+        )  # else large frames would be gone through piece by piece
         if len(pending) > LARGEST_FRAME:
             raise BadFile("no end of a frame found in 256 MB of text; this is not extended XYZ")

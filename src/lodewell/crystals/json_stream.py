@@ -151,8 +151,8 @@ def parse_entries(raw: bytes) -> Iterator[Outcome]:
     for text in raw.split(SEPARATOR):
         try:
             key, document = json.loads(text)
-        except json.JSONDecodeError as err:
-            yield f"the JSON entry is damaged ({err.msg})"
+        except (ValueError, RecursionError) as err:  # also numbers of thousands of digits, lists in lists in lists
+            yield f"the JSON entry is damaged ({err})"
             continue
         found = list(json_layouts.entries(document, key))
         yield (

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from ase import Atoms
 
+from lodewell.crystals.ase_files import check_database
 from lodewell.crystals.extxyz import cut_frames, parse_frames
 from lodewell.crystals.json_lines import cut_lines
 from lodewell.crystals.json_stream import cut_entries, parse_entries
@@ -24,7 +25,7 @@ from lodewell.crystals.paths import READ_FORMATS, Found, find_files, is_compress
 from lodewell.crystals.remarks import CONTRADICTION
 from lodewell.crystals.single import read_single
 from lodewell.errors import BadFile
-from lodewell.files import blocks, read_bytes
+from lodewell.files import blocks, open_regular, read_bytes
 
 LARGEST_FILE = 200_000_000  # bytes of one CIF, POSCAR ... ; anything honest is far smaller
 LARGE_JSON = 50_000_000  # bytes from which a JSON is cut into its entries on the way
@@ -155,7 +156,7 @@ def _read_traj_rows(path: str, first: int, last: int) -> list[Record]:
     from ase.io.trajectory import TrajectoryReader
 
     records = []
-    with open(path, "rb") as handle, TrajectoryReader(handle) as frames:
+    with open_regular(path) as handle, TrajectoryReader(handle) as frames:
         for number in range(first, last):
             try:
                 records.append(_record(path, number, frames[number]))
@@ -202,6 +203,9 @@ def _cut_rows(found: Found, size: int) -> Iterator[Chunk]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             count = _count_rows(found)
+    except BadFile as err:
+        yield _error(found.path, 0, str(err))
+        return
     except Exception as err:
         yield _error(found.path, 0, f"not a readable {found.format} of ASE ({err}); it may be cut short")
         return
@@ -215,11 +219,12 @@ def _count_rows(found: Found) -> int:
     if found.format == "db":
         from ase.db import connect
 
+        check_database(found.path)
         with connect(found.path, type="db", use_lock_file=False) as database:
             return int(database.count())
     from ase.io.trajectory import TrajectoryReader
 
-    with open(found.path, "rb") as handle, TrajectoryReader(handle) as frames:
+    with open_regular(found.path) as handle, TrajectoryReader(handle) as frames:
         return len(frames)
 
 

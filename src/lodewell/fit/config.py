@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from lodewell.errors import BadFile, BadOption, did_you_mean
+from lodewell.yaml_file import read_yaml
 
 T = TypeVar("T")
 
@@ -31,16 +32,7 @@ def read_config(path: str | Path, options: type) -> dict[str, Any]:
     Raises `BadFile` if it cannot be read or holds no keys and values, `BadOption` for a key that is no field (with the
     nearest that is), a key that comes twice, and a value of another type; each with the line.
     """
-    import yaml
-
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except OSError as err:
-        raise BadFile(f"{path}: cannot be read ({err.strerror or err}); check the path") from err
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
-        raise BadFile(f"{path}: this is not YAML ({' '.join(str(err).split())})") from err
+    content, tree = read_yaml(path)
     if tree is None:
         return {}
     if not isinstance(content, Mapping):
