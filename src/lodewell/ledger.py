@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS chunks (key TEXT PRIMARY KEY, failed INTEGER NOT NULL
 CREATE TABLE IF NOT EXISTS items (
     key TEXT NOT NULL, place INTEGER NOT NULL, text TEXT NOT NULL, data BLOB, extra BLOB, PRIMARY KEY (key, place)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (folder TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (folder, name)) WITHOUT ROWID;
 """
 
 Item = tuple[str, bytes | None, bytes | None]  # a line of text, and up to two pieces of data
@@ -47,7 +48,7 @@ class Ledger:
     def _refuse_others(self) -> None:
         """Leave databases alone that are no ledger."""
         there = {name for (name,) in self._database.execute("SELECT name FROM sqlite_master WHERE type != 'index'")}
-        if there and there != {"chunks", "items"}:
+        if there and not {"chunks", "items"} <= there <= {"chunks", "items", "files"}:
             self._database.close()
             raise BadFile(f"{self.path}: a database of another program; choose another folder with --out")
 
@@ -103,6 +104,14 @@ class Ledger:
             database.executemany("INSERT OR IGNORE INTO kept VALUES (?)", [(key,) for key in keys])
             database.execute("DELETE FROM items WHERE key NOT IN (SELECT key FROM kept)")
             database.execute("DELETE FROM chunks WHERE key NOT IN (SELECT key FROM kept)")
+
+    def replace_files(self, folder: str, names: Sequence[str]) -> list[str]:
+        """Keep the names of the files that a run writes to a folder; return those that only the run before wrote."""
+        with self._clear(), self._database as database:
+            old = database.execute("SELECT name FROM files WHERE folder = ?", (folder,)).fetchall()
+            database.execute("DELETE FROM files WHERE folder = ?", (folder,))
+            database.executemany("INSERT OR IGNORE INTO files VALUES (?, ?)", [(folder, name) for name in names])
+        return sorted({name for (name,) in old} - set(names))
 
     @contextmanager
     def _clear(self) -> Iterator[None]:

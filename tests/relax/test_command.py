@@ -22,8 +22,9 @@ from lodewell.relax.folder import Folder, relax_folder, relax_to_items
 from lodewell.relax.options import RelaxOptions
 from lodewell.relax.result import ROW
 
-KEYS = ["file", "frame", "id", "formula", "status", "message", "steps", "energy_per_atom", "percentile", "max_force",
-        "volume_per_atom", "rank"]  # fmt: skip
+KEYS = ["index", "file", "frame", "id", "formula", "status", "message", "steps", "energy_per_atom", "percentile",
+        "max_force", "volume_per_atom", "rank", "duplicate_of", "above_hull", "start_energy_per_atom",
+        "start_volume_per_atom"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_files_of_a_run(inputs, potential, tmp_path):
     assert summary["options"]["fmax"] == 0.01
     assert len(summary["potential"]["sha256"]) == 64
     assert len(list((out / "relaxed-cif").glob("*.cif"))) == 3
-    assert len(list(read_crystals(out / "trajectories" / "c0.extxyz"))) > 3
+    assert len(list(read_crystals(out / "trajectories" / "0000-Na4Cl4-a_0.extxyz"))) > 3
     assert (out / "before-after.png").stat().st_size > 10_000
 
 

@@ -69,7 +69,8 @@ def _write_csv(found: CrystalMap, out: Path) -> None:
 def _show(found: CrystalMap, limit: int, written: list[Path]) -> None:
     from rich.table import Table
 
-    from lodewell.cli.tables import console, marked, places
+    from lodewell.cli.tables import console, marked
+    from lodewell.crystals.names import places
 
     screen, good = console(), found.mapped
     screen.print(found.sentence)

@@ -107,7 +107,8 @@ def _write_csv(rows: list[Prediction], out: Path) -> None:
 def _show(rows: list[Prediction], limit: int) -> None:
     from rich.table import Table
 
-    from lodewell.cli.tables import console, marked, places
+    from lodewell.cli.tables import console, marked
+    from lodewell.crystals.names import places
 
     screen, name_of = console(), dict(zip(map(id, rows), places(rows), strict=True))
     good, bad = [r for r in rows if r.error is None], [r for r in rows if r.error is not None]

@@ -13,6 +13,10 @@ from lodewell.cli.options import AsJson, ClusterSpec, CrystalPaths, DrawFigure, 
 from lodewell.relax.options import RelaxOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.table import Table
+
     from lodewell.relax.folder import Folder
     from lodewell.relax.result import Relaxed
 
@@ -39,6 +43,16 @@ def command(
     format: Annotated[
         Format, typer.Option("--format", help="Write the relaxed crystals in this format as well.")
     ] = Format.extxyz,
+    best: Annotated[
+        int, typer.Option("--best", metavar="N", min=0, help="Write the best N, without equals, into the folder best.")
+    ] = 0,
+    best_format: Annotated[
+        Format | None,
+        typer.Option("--best-format", help="Format of the best.", show_default="that of --format, else poscar"),
+    ] = None,
+    best_folders: Annotated[
+        bool, typer.Option("--best-folders", help="A folder for each: best/0017-Fe2O24P8-run339/POSCAR.")
+    ] = False,
     limit: Annotated[int, typer.Option("--limit", min=0, help="Rows of the table; 0 shows all.")] = 20,
     duplicates: Annotated[
         bool, typer.Option("--duplicates/--no-duplicates", help="Mark equal crystals among the results.")
@@ -50,10 +64,10 @@ def command(
     workers: WorkerCount = None,
     cluster: ClusterSpec = None,
 ) -> None:
-    """Relax crystals, positions and cell, and rank them by energy per atom.
+    """Relax crystals, positions and cell, and rank those of each formula by energy per atom.
 
-    The folder holds relaxed.extxyz, table.csv, results.json and summary.json. A run that was interrupted goes on where
-    it stopped when it is started again.
+    The folder holds relaxed.extxyz, table.csv, results.json and summary.json; `index` joins their rows, frames and file
+    names. A run that was interrupted goes on where it stopped when it is started again.
     """
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json_text
@@ -61,79 +75,136 @@ def command(
     from lodewell.potentials.store import load
     from lodewell.relax import lbfgs
     from lodewell.relax.compiling import compile_loops
-    from lodewell.relax.folder import Folder, relax_folder, rows_json
+    from lodewell.relax.folder import Folder, relax_folder
+    from lodewell.relax.output import Best, rows_json
 
-    job = Folder(paths, potential, options, out, format.value, restart, duplicates, workers, cluster)
+    other = format if format is not Format.extxyz else Format.poscar
+    wanted = Best(best, (best_format or other).value, best_folders)
+    job = Folder(paths, potential, options, out, format.value, wanted, restart, duplicates, workers, cluster)
+    notes: list[str] = []
     with progress("relaxing crystals") as bar:
         if cluster is None and not compiled(lbfgs.advance):
             bar.describe(COMPILING)
             compile_loops(load(potential))
             bar.describe("relaxing crystals")
-        results = relax_folder(job, bar.advance)
-    if figure:
-        from lodewell.report.relaxation import draw_relaxation
-
-        draw_relaxation(results, out / "before-after.png")
+        results = relax_folder(job, bar.advance, notes.append)
+    drawn = _draw(results, job) if figure else []
     if as_json:
         print_json_text(rows_json(results).rstrip())
     else:
-        _show(results, job, limit, figure)
+        _show(results, job, limit)
+        _show_files(job, drawn, notes)
 
 
-def _show(results: list[Relaxed], job: Folder, limit: int, figure: bool) -> None:
+def _draw(results: list[Relaxed], job: Folder) -> list[str]:
+    """Draw energies before and after, and the hull of two to four elements; return the names of the files."""
+    from lodewell.relax.rank import hull_of
+    from lodewell.report.hull import can_draw, draw_hull
+    from lodewell.report.relaxation import draw_relaxation
+
+    names = [draw_relaxation(results, job.out / "before-after.png").name]
+    if any(r.above_hull is not None for r in results):
+        hull = hull_of(results, job.options.pressure)
+        if can_draw(hull):
+            names.append(draw_hull(hull, job.out / "hull.png").name)
+    return names
+
+
+def _show(results: list[Relaxed], job: Folder, limit: int) -> None:
     """Print the best crystals, and how many ended how."""
     from collections import Counter
 
-    from rich.table import Table
-
-    from lodewell.cli.tables import console, marked, places
+    from lodewell.cli.tables import console, marked
+    from lodewell.crystals.names import places
+    from lodewell.relax.rank import best_first
 
     screen, names = console(), places(results)
     equals = Counter(r.duplicate_of for r in results if r.duplicate_of is not None)
-    ranked = (k for k, r in enumerate(results) if r.rank is not None and r.duplicate_of is None)
-    best = sorted(ranked, key=lambda k: results[k].rank or 0)
+    best = best_first(results, job.options.pressure)
     shown = best[:limit] if limit else best
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, side in (("rank", "right"), ("crystal", "left"), ("formula", "left"), ("energy/atom", "right"),
-                       ("fell by", "right"), ("volume", "right"), ("steps", "right"), ("percentile", "right"),
-                       ("", "left")):  # fmt: skip
-        table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
-    for k in shown:
-        table.add_row(*_cells(results[k], names[k], equals[k]))
     if shown:
-        screen.print(table)
+        screen.print(_table(shown, names, equals))
     if len(shown) < len(best):
         screen.print(f"… and {len(best) - len(shown):,} more (--limit 0 shows all)")
-    counts = Counter(r.status for r in results)
+    if len({r.formula for r in best}) > 1:
+        screen.print("\n" + _order_of(best, job.options.pressure), end="")
     if equals:
-        counts_text = f"{sum(equals.values()):,} crystals equal a better one."
-        screen.print(f"\n{counts_text}", end="")
+        screen.print(f"\n{sum(equals.values()):,} crystals equal a better one.", end="")
+    counts = Counter(r.status for r in results)
     screen.print("\n" + ", ".join(f"{count:,} {status}" for status, count in counts.most_common()) + ".")
-    bad = [k for k, r in enumerate(results) if not r.sane or r.charge]
-    for k in bad[:8]:
-        screen.print(marked("red", f"{results[k].status}:", f" {names[k]}: {results[k].message}"))
+    bad = [r for r in results if not r.sane or r.charge or r.doubled]
+    for r in bad[:8]:
+        word = r.status if not r.sane or r.charge else "volume"
+        screen.print(marked("red", f"{word}:", f" {names[r.index]}: {r.message}"))
     if len(bad) > 8:
         screen.print(f"… and {len(bad) - 8:,} more (see {job.out / 'table.csv'})")
-    written = ["relaxed.extxyz", "table.csv", "results.json", "summary.json"] + ["before-after.png"] * figure
+
+
+def _order_of(best: list[Relaxed], pressure: float) -> str:
+    """Say how crystals of different formulas have been put in order."""
+    if not pressure and any(r.percentile is not None for r in best):
+        by = "percentile among known crystals of their chemistry"
+    elif any(r.above_hull is not None for r in best):
+        by = f"{'enthalpy' if pressure else 'energy'} above the convex hull of these candidates"
+    else:
+        by = "energy, which says little across formulas"
+    return f"In order of {by}; rank is that within a formula."
+
+
+def _show_files(job: Folder, drawn: list[str], notes: list[str]) -> None:
+    """Say what lies where, and what could not be written."""
+    from lodewell.cli.tables import console, marked
+
+    written = ["relaxed.extxyz", "table.csv", "results.json", "summary.json", *drawn]
+    written += ["best/"] if job.best.count else []
+    screen = console()
+    for text in notes:
+        screen.print(marked("yellow", "left out:", f" {text}"))
     screen.print(f"written to {job.out}: {', '.join(written)}")
 
 
-def _cells(r: Relaxed, name: str, equals: int) -> list[str]:
-    """Return the cells of a row of the table."""
-    fell = (
-        f"{r.start_energy_per_atom - r.energy_per_atom:.3f}"
-        if r.start_energy_per_atom is not None and r.energy_per_atom is not None
-        else "–"
-    )
-    volume = (
-        f"{100.0 * (r.volume_per_atom / r.start_volume_per_atom - 1.0):+.1f} %"
-        if r.volume_per_atom and r.start_volume_per_atom
-        else "–"
-    )
-    notes = [] if r.status == "converged" else [r.status]
+def _table(shown: list[Relaxed], names: list[str], equals: Mapping[int, int]) -> Table:
+    """Return a table of these crystals, without columns that no crystal fills."""
+    from rich.table import Table
+
+    per_atom = "eV/atom" if any(r.above_hull is not None for r in shown) else "kT/atom"
+    columns = {
+        "index": [str(r.index) for r in shown],
+        "crystal": [names[r.index] for r in shown],
+        "formula": [r.formula or "" for r in shown],
+        "rank": [str(r.rank) for r in shown],
+        f"energy\n({per_atom})": [_fixed(r.energy_per_atom, 3) for r in shown],
+        f"above hull\n({per_atom})": [_fixed(r.above_hull, 3) for r in shown],
+        "percentile\n(%)": [_fixed(r.percentile, 1) for r in shown],
+        f"fell by\n({per_atom})": [_fixed(_fall(r), 3) for r in shown],
+        "volume\n(change, %)": [_fixed(r.growth and 100.0 * (r.growth - 1.0), 1, "+") for r in shown],
+        "steps": [str(r.steps) for r in shown],
+        "": [_remarks(r, equals.get(r.index, 0)) for r in shown],
+    }
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    filled = {name: cells for name, cells in columns.items() if any(cell not in ("", "–") for cell in cells)}
+    for name in filled:
+        table.add_column(name, justify="left" if name in ("crystal", "formula", "") else "right", overflow="fold")
+    for row in zip(*filled.values(), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _fixed(value: float | None, digits: int, sign: str = "") -> str:
+    return "–" if value is None else f"{value:{sign}.{digits}f}"
+
+
+def _fall(r: Relaxed) -> float | None:
+    if r.start_energy_per_atom is None or r.energy_per_atom is None:
+        return None
+    return r.start_energy_per_atom - r.energy_per_atom
+
+
+def _remarks(r: Relaxed, equals: int) -> str:
+    """Return what is special about a crystal."""
+    said = [] if r.status == "converged" else [r.status]
+    if r.doubled:
+        said.append(f"volume ×{r.growth:.1f}")
     if equals:
-        notes.append(f"{equals:,} more relaxed to it")
-    return [
-        str(r.rank), name, r.formula or "–", f"{r.energy_per_atom:.3f}", fell, volume,
-        str(r.steps), "–" if r.percentile is None else f"{r.percentile:.1f} %", "; ".join(notes),
-    ]  # fmt: skip
+        said.append(f"{equals:,} more relaxed to it")
+    return "; ".join(said)

@@ -79,7 +79,8 @@ def _show(rows: list[Scored], sort: Order, limit: int, potential: str, out: Path
 
     from rich.table import Table
 
-    from lodewell.cli.tables import console, marked, places
+    from lodewell.cli.tables import console, marked
+    from lodewell.crystals.names import places
 
     screen, name_of = console(), dict(zip(map(id, rows), places(rows), strict=True))
     good = [r for r in rows if r.rank is not None]

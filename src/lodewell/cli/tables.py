@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -40,16 +37,3 @@ def console() -> Screen:
 def marked(style: str, word: str, rest: str = "") -> Text:
     """Return a word in a style, and what follows plainly: `marked("red", "refused:", " why")`."""
     return Text.assemble((printable(word), style), printable(rest))
-
-
-def places(rows: Sequence[Any]) -> list[str]:
-    """Name each crystal briefly: by its file where that holds one, else by its own name, else by file and frame.
-
-    A row has `file`, `frame` and `id`.
-    """
-    count = Counter(row.file for row in rows)
-    out = []
-    for row in rows:
-        short = Path(row.file).name if row.file else "crystal"
-        out.append(short if row.file and count[row.file] == 1 else row.id or f"{short}:{row.frame}")
-    return out

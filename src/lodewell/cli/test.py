@@ -94,13 +94,16 @@ def show_errors(errors: Errors, figure: Path | None) -> None:
 
 def _left_out(errors: Errors) -> list[str]:
     """Say what was left out, frames of one file with one reason together."""
+    from lodewell.crystals.names import tails
+
+    tail = tails({r.file for r in errors.refused if r.file})
     frames: dict[tuple[str, str], list[int]] = {}
     for r in errors.refused:
         frames.setdefault((r.file, r.why), []).append(r.frame)
     lines = []
     for (file, why), numbers in frames.items():
         few = ", ".join(map(str, numbers[:5])) + (f" … {numbers[-1]} ({len(numbers):,} frames)" if numbers[5:] else "")
-        lines.append(f"{file + ', ' if file else ''}frame{'s' if numbers[1:] else ''} {few}: {why}")
+        lines.append(f"{tail[file] + ', ' if file else ''}frame{'s' if numbers[1:] else ''} {few}: {why}")
     return lines
 
 

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from lodewell.text import printable
+from lodewell.text import SPELT_OUT, printable
 
 PER_ATOM = ("forces", "magmoms", "charges", "stresses", "energies")
 PER_CRYSTAL = ("energy", "free_energy", "stress", "magmom", "dipole")
@@ -84,12 +84,33 @@ def _header(atoms: Atoms, properties: str, results: dict[str, Any]) -> str:
     for key in PER_CRYSTAL:
         if results.get(key) is not None:
             values[key] = _full_stress(results[key]) if key == "stress" else results[key]
-    for key, value in values.items():
-        text = _value(key, value)
-        if text is not None and key and not SPECIAL & set(key) and key not in ("Lattice", "Properties", "pbc"):
-            parts.append(f"{key}={text}")
+    parts += _entries(values)
     parts.append('pbc="' + " ".join("T" if p else "F" for p in atoms.pbc.tolist()) + '"')
     return " ".join(parts)
+
+
+def _entries(values: dict[str, Any]) -> list[str]:
+    """Return "key=value" of all that a header can hold."""
+    texts = {key: _value(key, value) for key, value in values.items()}
+    return [
+        f"{key}={text}"
+        for key, text in texts.items()
+        if text is not None and key and not SPECIAL & set(key) and key not in ("Lattice", "Properties", "pbc")
+    ]
+
+
+def with_info(frames: bytes, info: dict[str, Any]) -> bytes:
+    """Return the text of frames that `extxyz_frame` wrote, with these entries added to each header.
+
+    Keys that a header has already are not looked for.
+    """
+    more = "".join(f" {entry}" for entry in _entries(info)).encode("utf-8", SPELT_OUT)
+    lines = frames.split(b"\n")
+    k = 0
+    while lines[k]:
+        lines[k + 1] += more
+        k += int(lines[k]) + 2
+    return b"\n".join(lines)
 
 
 def _full_stress(stress: Any) -> NDArray[np.float64]:

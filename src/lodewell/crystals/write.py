@@ -15,6 +15,7 @@ from typing import IO, Any, cast
 from ase import Atoms
 
 from lodewell.crystals.extxyz_write import extxyz_frame
+from lodewell.crystals.names import TAGS, tag_line
 from lodewell.errors import BadCrystal, BadOption
 from lodewell.files import atomic_path, bare_name, write_failure
 from lodewell.interop import jarvis, optimade, pymatgen
@@ -44,6 +45,16 @@ def format_of(path: str | Path) -> str | None:
     if name.upper().startswith(("POSCAR", "CONTCAR")):
         return "poscar"
     return BY_SUFFIX.get(Path(name).suffix.lower())
+
+
+def cannot_hold(format: str, atoms: Atoms) -> str | None:
+    """Return why a format cannot hold a crystal, or None."""
+    periodic = bool(atoms.pbc.all()) and atoms.cell.rank == 3
+    if format in ("cif", "jarvis") and not periodic:
+        return f"{format} holds crystals periodic in three directions only"
+    if format == "poscar" and atoms.cell.rank < 3:
+        return "a POSCAR needs three cell vectors"
+    return None
 
 
 def write_crystals(path: str | Path, crystals: Atoms | Iterable[Atoms], *, format: str | None = None) -> None:
@@ -118,7 +129,9 @@ def _poscar(crystals: Iterator[Atoms]) -> Iterator[str]:
 
 def _cif(crystals: Iterator[Atoms]) -> Iterator[str]:
     for i, atoms in enumerate(crystals):
-        yield cif_block(atoms, re.sub(r"\s+", "_", str(atoms.info.get("id", f"image{i}")))) + "\n"
+        tags = tag_line(atoms.info)
+        name = re.sub(r"\s+", "_", str(atoms.info.get("id", f"image{i}")))
+        yield (f"# {tags}\n" if tags else "") + cif_block(atoms, name) + "\n"
 
 
 def cif_block(atoms: Atoms, name: str) -> str:
@@ -208,7 +221,8 @@ def _write_db(path: Path, crystals: Iterable[Atoms]) -> None:
         temporary.unlink()
         with connect(str(temporary), type="db", use_lock_file=False) as database:
             for atoms in crystals:
-                database.write(atoms, data=_plain(atoms.info))
+                numbers = {key: atoms.info[key] for key in TAGS if isinstance(atoms.info.get(key), int | float)}
+                database.write(atoms, numbers, data=_plain(atoms.info))
 
 
 def _plain(info: dict[str, Any]) -> dict[str, Any]:

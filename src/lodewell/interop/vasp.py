@@ -11,6 +11,7 @@ from ase.constraints import FixAtoms, FixCartesian, FixScaled
 from numpy.typing import NDArray
 
 from lodewell.crystals.elements import element_of
+from lodewell.crystals.names import tag_line
 from lodewell.errors import BadCrystal
 
 WORDS = frozenset({"Am", "As", "At", "Be", "He", "I", "In", "No", "U"})  # elements, and how titles in English begin
@@ -126,12 +127,13 @@ def fixed_directions(atoms: Atoms) -> NDArray[np.bool_]:
 def to_poscar(atoms: Atoms) -> str:
     """Return a VASP 5 POSCAR with fractional coordinates; constraints become selective dynamics.
 
-    Atoms are not sorted: a symbol that comes twice gets two groups. Raises `BadCrystal` without a cell.
+    The comment is the crystal's id, else its formula, and what joins it to a row of results. Atoms are not sorted: a
+    symbol that comes twice gets two groups. Raises `BadCrystal` without a cell.
     """
     if atoms.cell.rank < 3:
         raise BadCrystal("a POSCAR needs three cell vectors; give the molecule a box, or write extended XYZ")
     groups = [(symbol, len(list(same))) for symbol, same in groupby(atoms.get_chemical_symbols())]
-    title = " ".join(str(atoms.info.get("id", atoms.get_chemical_formula())).split())
+    title = " ".join(f"{atoms.info.get('id', atoms.get_chemical_formula())} {tag_line(atoms.info)}".split())
     lines = [title, "1.0"]
     lines += [" ".join(f"{x:21.16f}" for x in vector) for vector in atoms.cell.array.tolist()]
     lines += [" ".join(symbol for symbol, _ in groups), " ".join(str(count) for _, count in groups)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -22,40 +23,47 @@ _GROUP = 300  # formulas of a round
 
 @dataclass(frozen=True)
 class Hull:
-    """Energies over compositions, lowest crystals only.
+    """Crystals C, the reduced formulas F that they have, and the convex hull of the lowest crystal of each.
 
     | field | shape | meaning |
     |---|---|---|
     | `elements` | (E,) | symbols, in alphabetical order |
-    | `share_fe` | (F, E) | atomic fractions of each reduced formula |
-    | `energy_f` | (F,) | eV/atom, of the lowest crystal of each reduced formula |
+    | `formulas` | (F,) | such as "LiFePO4" |
+    | `share_fe` | (F, E) | atomic fractions |
+    | `energy_f` | (F,) | eV/atom, of the lowest crystal |
     | `hull_f` | (F,) | eV/atom, of the best mixture of all crystals that has this composition |
+    | `formula_c` | (C,) | the formula of each crystal |
+    | `above_c` | (C,) | how far each crystal lies above the hull, eV/atom |
     """
 
     elements: tuple[str, ...]
+    formulas: tuple[str, ...]
     share_fe: Floats
     energy_f: Floats
     hull_f: Floats
+    formula_c: Ints
+    above_c: Floats
 
     @property
     def stable_f(self) -> Flags:
         """Which formulas separate into no mixture of others, shape (F,)."""
         return np.asarray(self.energy_f - self.hull_f < ON_HULL)
 
-    def at(self, share_e: Floats) -> float:
-        """Return the energy of the best mixture of a composition (atomic fractions), eV/atom; NaN where there is none."""
-        return float(best_mixtures(share_e[None], self.share_fe, self.energy_f)[0])
+    def tie_lines(self) -> Ints:
+        """Return the pairs of stable formulas whose mixtures lie on the hull, shape (L, 2)."""
+        stable = np.flatnonzero(self.stable_f)
+        pairs = np.array(list(combinations(stable.tolist(), 2)), dtype=np.int64).reshape(-1, 2)
+        middle_le, mean_l = self.share_fe[pairs].mean(axis=1), self.energy_f[pairs].mean(axis=1)
+        lowest_l = best_mixtures(middle_le, self.share_fe[stable], self.energy_f[stable])
+        return np.asarray(pairs[mean_l - lowest_l < ON_HULL])
 
 
-def candidates_hull(formulas: Sequence[str], energies: Sequence[float]) -> tuple[Hull, Floats]:
+def candidates_hull(formulas: Sequence[str], energies: Sequence[float]) -> Hull:
     """Put crystals on the hull that they make among themselves.
 
     Args:
         formulas: of each crystal, such as "Li3PO4", reduced or not.
         energies: eV/atom.
-
-    Returns:
-        The hull, and each crystal's height above it in eV/atom, shape (C,), zero for what is stable.
     """
     from ase.formula import Formula
 
@@ -70,7 +78,14 @@ def candidates_hull(formulas: Sequence[str], energies: Sequence[float]) -> tuple
     share_fe = amount_fe / amount_fe.sum(axis=1, keepdims=True)
     low = _low(share_fe, lowest_f)
     hull_f = np.minimum(best_mixtures(share_fe, share_fe[low], lowest_f[low]), lowest_f)
-    return Hull(elements, share_fe, lowest_f, hull_f), np.maximum(energy_c - hull_f[formula_c], 0.0)
+    names = tuple(_formula(dict(zip(elements, row, strict=True))) for row in amount_fe.astype(int).tolist())
+    return Hull(elements, names, share_fe, lowest_f, hull_f, formula_c, np.maximum(energy_c - hull_f[formula_c], 0.0))
+
+
+def _formula(amounts: dict[str, int]) -> str:
+    from ase.formula import Formula
+
+    return str(Formula.from_dict({e: n for e, n in amounts.items() if n}).format("metal"))
 
 
 def _low(share_fe: Floats, energy_f: Floats) -> Ints:

@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.units import GPa
 
 from lodewell.crystals.batch import Batch, Floats, Ints
+from lodewell.crystals.names import TAGS
 from lodewell.crystals.read import Record
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadCrystal
@@ -142,7 +143,7 @@ def _relax_together(some: Sequence[_Candidate], potential: Potential, options: R
     done = relax_batch(batch, potential, settings, _held(some, batch), symmetry, film.watch if film else None)
     frames = [None] * len(some) if film is None else film.frames(atoms)
     out = [_result(candidate, done, b, batch, options, frames[b]) for b, candidate in enumerate(some)]
-    out = [_without_rank(result, potential) for result in out]
+    out = [_remarked(_without_rank(result, potential)) for result in out]
     return _with_percentiles(out, done, potential)
 
 
@@ -191,6 +192,15 @@ def _without_rank(result: Relaxed, potential: Potential) -> Relaxed:
     return replace(result, charge=charge, message=said)
 
 
+def _remarked(result: Relaxed) -> Relaxed:
+    """Say of a crystal that can be used whether its volume has doubled or halved."""
+    if not result.sane or not result.doubled or result.growth is None:
+        return result
+    how = f"grew to {result.growth:.1f} times" if result.growth > 1.0 else f"shrank to {result.growth:.2f} of"
+    said = f"the volume {how} what it was: look at the crystal, it may have come apart or been far from any minimum"
+    return replace(result, message="; ".join(filter(None, (result.message, said))))
+
+
 def _volume(cell: Floats) -> float:
     (a, b, c), (d, e, f), (g, h, i) = cell.tolist()
     return float(abs(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)))
@@ -208,6 +218,8 @@ def moved(atoms: Atoms, positions_nc: Floats, cell_cc: Floats, energy: float | N
     for key in _STALE:
         out.info.pop(key, None)
         out.arrays.pop(key, None)
+    for key in out.info.keys() & set(TAGS):  # of the input's own, or of an earlier run
+        out.info[f"input_{key}"] = out.info.pop(key)
     if energy is not None:
         out.info["energy"] = energy
     return out

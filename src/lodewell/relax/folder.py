@@ -6,48 +6,36 @@ ledger; the files of results are made from it at the end, or when the run is int
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
-import platform
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache, partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-from ase import Atoms
 
 from lodewell import __version__
-from lodewell.crystals.extxyz import parse_frames
 from lodewell.crystals.extxyz_write import extxyz_text
 from lodewell.crystals.read import Chunk, chunks
-from lodewell.crystals.write import FORMATS, file_names, write_crystals
+from lodewell.crystals.write import FORMATS
 from lodewell.errors import BadOption
-from lodewell.files import atomic_path, check_writable, text_file, write_failure
+from lodewell.files import check_writable, write_failure
 from lodewell.ledger import Item, Ledger
 from lodewell.potentials.base import Potential
 from lodewell.potentials.store import find, load
 from lodewell.relax.chunk import relax_chunk
 from lodewell.relax.options import RelaxOptions
-from lodewell.relax.rank import Comparison, ranked
+from lodewell.relax.output import Best, Output, write_all, write_summary
 from lodewell.relax.result import Relaxed
 from lodewell.relax.run import check_pressure
-from lodewell.text import SPELT_OUT, json_text
+from lodewell.text import SPELT_OUT
 from lodewell.workers import open_workers
 
 _CRYSTALS_A_CHUNK = 200
-_HEAVY = ("atoms", "trajectory", "rank", "duplicate_of")
-_LIGHT = tuple(f.name for f in fields(Relaxed) if f.name not in _HEAVY)
-_TABLE = (
-    "rank", "file", "frame", "id", "formula", "status", "message", "steps", "energy_per_atom", "percentile",
-    "max_force", "volume_per_atom", "duplicate_of", "start_energy_per_atom", "start_volume_per_atom",
-)  # fmt: skip
+_OF_ALL = ("index", "rank", "duplicate_of", "above_hull")  # what only all results together tell
+_LIGHT = tuple(f.name for f in fields(Relaxed) if f.name not in ("atoms", "trajectory", *_OF_ALL))
 
 
 @dataclass(frozen=True)
@@ -60,6 +48,7 @@ class Folder:
         options: of the relaxation.
         out: folder for the results.
         format: of the relaxed crystals, beside extended XYZ.
+        best: which of them are written once more, into the folder `best`.
         restart: forget what an earlier run in this folder has finished.
         duplicates: mark equal crystals.
         workers: processes, None for every core.
@@ -71,26 +60,31 @@ class Folder:
     options: RelaxOptions
     out: Path
     format: str = "extxyz"
+    best: Best = field(default_factory=Best)
     restart: bool = False
     duplicates: bool = True
     workers: int | None = None
     cluster: str | None = None
 
 
-def relax_folder(job: Folder, advance: Callable[[int], None] = lambda n: None) -> list[Relaxed]:
+def relax_folder(
+    job: Folder, advance: Callable[[int], None] = lambda n: None, note: Callable[[str], None] = lambda text: None
+) -> list[Relaxed]:
     """Relax everything and write the results; return them without their atoms, in input order.
 
-    `advance` is told how many crystals each finished chunk held. An interruption leaves valid files of what is
-    finished, and the next run of the same job goes on from there.
+    `advance` is told how many crystals each finished chunk held, `note` what was left out of which files. An
+    interruption leaves valid files of what is finished, and the next run of the same job goes on from there.
 
     Raises:
         BadFile: when inputs are missing or the folder cannot be written.
         BadOption: when options contradict each other or the potential.
     """
     began = time.time()
-    check_pressure(load(job.potential), job.options)
-    if job.format not in FORMATS:
-        raise BadOption(f"there is no format '{job.format}': choose one of {', '.join(FORMATS)}")
+    potential = load(job.potential)
+    check_pressure(potential, job.options)
+    for form in (job.format, job.best.format):
+        if form not in FORMATS:
+            raise BadOption(f"there is no format '{form}': choose one of {', '.join(FORMATS)}")
     _prepare(job)
     digest = hashlib.sha256(find(job.potential).read_bytes()).hexdigest()
     about = {"options": asdict(job.options), "potential": digest, "lodewell": __version__}
@@ -100,6 +94,13 @@ def relax_folder(job: Folder, advance: Callable[[int], None] = lambda n: None) -
             ledger.keep_only([])
         keys: list[str] = []
         resumed = 0
+
+        def write() -> list[Relaxed]:
+            output = Output.collect(job, ledger, keys, potential.calibrated, note)
+            write_all(output, job)
+            write_summary(output, job, about, began, resumed)
+            return list(output.results)
+
         try:
             for key, count, old in _work(job, ledger, salt):
                 keys.append(key)
@@ -107,9 +108,9 @@ def relax_folder(job: Folder, advance: Callable[[int], None] = lambda n: None) -
                 advance(count)
         except KeyboardInterrupt:
             # What is finished becomes valid files; the rest is done by the next run.
-            _write(job, ledger, keys, about, began, resumed)
+            write()
             raise
-        results = _write(job, ledger, keys, about, began, resumed)
+        results = write()
         ledger.keep_only(keys)
     return results
 
@@ -196,87 +197,3 @@ def lost_items(chunk: Chunk, why: str) -> list[Item]:
     """Return rows for the crystals of a chunk whose worker died, without reading it again."""
     rows = [Relaxed(file, frame, None, None, "bad input", why) for file, frame in chunk.entries()]
     return [(json.dumps({name: getattr(row, name) for name in _LIGHT}), None, None) for row in rows]
-
-
-def _write(
-    job: Folder, ledger: Ledger, keys: Sequence[str], about: dict[str, Any], began: float, resumed: int
-) -> list[Relaxed]:
-    """Write every file of results from the ledger; return the results without their atoms."""
-    results: list[Relaxed] = []
-    home: list[tuple[str, int]] = []
-    for key in keys:
-        for place, text in enumerate(ledger.texts(key)):
-            results.append(Relaxed(**json.loads(text)))
-            home.append((key, place))
-
-    def atoms_of(k: int) -> Atoms:
-        raw = ledger.piece(*home[k]) or b""
-        found = next(parse_frames(raw))
-        assert isinstance(found, Atoms)
-        return found
-
-    results = ranked(results, job.options.pressure, Comparison(atoms_of) if job.duplicates else None)
-    sane = iter([r.sane for r in results])
-    with atomic_path(job.out / "relaxed.extxyz") as temporary, open(temporary, "wb") as stream:
-        for key in keys:
-            for frame in ledger.data(key):
-                if next(sane) and frame is not None:
-                    stream.write(frame)
-    with text_file(job.out / "table.csv", newline="") as table:
-        writer = csv.writer(table)
-        writer.writerow(_TABLE)
-        for r in results:
-            writer.writerow(["" if (v := getattr(r, name)) is None else v for name in _TABLE])
-    with atomic_path(job.out / "results.json") as temporary:
-        temporary.write_text(rows_json(results), encoding="utf-8")
-    if job.format != "extxyz":
-        _write_format(job, results, atoms_of)
-    if job.options.trajectory:
-        _write_trajectories(job, ledger, keys, results)
-    seconds = time.time() - began
-    with atomic_path(job.out / "summary.json") as temporary:
-        summary = {
-            "command": "relax", "inputs": [str(p) for p in job.paths], **about,
-            "potential": {"name": job.potential, "sha256": about["potential"]},
-            "versions": {n: version(n) for n in ("lodewell", "numpy", "scipy", "numba", "ase", "spglib")}
-            | {"python": platform.python_version()},
-            "seed": None, "crystals": len(results), "counts": dict(Counter(r.status for r in results)),
-            "resumed": resumed, "workers": job.workers, "cluster": job.cluster,
-            "timings": {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began)),
-                        "seconds": round(seconds, 3),
-                        "crystals_per_second": round((len(results) - resumed) / max(seconds, 1e-9), 1)},
-        }  # fmt: skip
-        temporary.write_text(json_text(summary, indent=1), encoding="utf-8")
-    return results
-
-
-def rows_json(results: Sequence[Relaxed]) -> str:
-    """Return the rows of all results as JSON, one a line."""
-    rows = [json_text(r.row()) for r in results]
-    return "[\n" + ",\n".join(rows) + "\n]\n"
-
-
-def _write_format(job: Folder, results: Sequence[Relaxed], atoms_of: Callable[[int], Atoms]) -> None:
-    """Write the relaxed crystals in another format too: a folder of CIFs or POSCARs, or one file."""
-    crystals = [atoms_of(k) for k, r in enumerate(results) if r.sane]
-    name = {"cif": "relaxed-cif", "poscar": "relaxed-poscar", "db": "relaxed.db"}.get(
-        job.format, f"relaxed.{job.format}.json"
-    )
-    if job.format in ("cif", "poscar"):
-        (job.out / name).mkdir(exist_ok=True)
-        if job.format == "cif":
-            crystals = [a for a in crystals if a.pbc.all()]
-    write_crystals(job.out / name, crystals, format=job.format)
-
-
-def _write_trajectories(job: Folder, ledger: Ledger, keys: Sequence[str], results: Sequence[Relaxed]) -> None:
-    """Write one file a crystal, named by its id or its place in the input."""
-    folder = job.out / "trajectories"
-    folder.mkdir(exist_ok=True)
-    names = iter(file_names([Atoms(info={"id": r.id} if r.id else {}) for r in results]))
-    for key in keys:
-        for film in ledger.data(key, extra=True):
-            name = next(names)
-            if film is not None:
-                with atomic_path(folder / f"{name}.extxyz") as temporary:
-                    temporary.write_bytes(film)

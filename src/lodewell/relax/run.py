@@ -37,7 +37,9 @@ def relax(
     duplicates: bool = True,
     **options: Any,
 ) -> list[Relaxed]:
-    """Relax crystals, and rank them by energy per atom.
+    """Relax crystals, and rank those of each reduced formula by energy per atom.
+
+    `lodewell.relax.rank.best_first` puts crystals of different formulas in order.
 
     Args:
         crystals: one `Atoms`, a list of them, or paths of files and folders.
@@ -48,7 +50,8 @@ def relax(
         options: the fields of `RelaxOptions`.
 
     Returns:
-        One `Relaxed` a crystal, in input order; bad ones carry the reason instead of a geometry.
+        One `Relaxed` a crystal, in input order, so that `results[k].index` is k; bad ones carry the reason instead of
+        a geometry.
 
     Raises:
         BadOption: when options contradict each other or the potential.
@@ -65,7 +68,13 @@ def relax(
                 results += outcome.value
             else:
                 results += lost(outcome.task, outcome.error or "the worker failed")
-    return ranked(results, settings.pressure, Comparison(lambda k: _atoms(results[k])) if duplicates else None)
+    comparison = Comparison(lambda k: _atoms(results[k])) if duplicates else None
+    out = ranked(results, settings.pressure, comparison, engine.calibrated)
+    for result in out:
+        for atoms in (result.atoms, *(result.trajectory or ())):
+            if atoms is not None:
+                atoms.info.update(result.tags())
+    return out
 
 
 def _atoms(result: Relaxed) -> Atoms:

@@ -1,0 +1,235 @@
+"""The files of a run, made from its ledger: tables, relaxed crystals, the best of them, trajectories, a summary.
+
+One key joins them all: `index`, the place of a crystal in the input. It stands in the rows, in the header of each
+frame, in the names of files and in their comment lines.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ase import Atoms
+
+from lodewell.crystals.extxyz import parse_frames
+from lodewell.crystals.extxyz_write import with_info
+from lodewell.crystals.names import stems
+from lodewell.crystals.write import cannot_hold, write_crystals
+from lodewell.files import atomic_path, text_file, write_failure
+from lodewell.ledger import Ledger
+from lodewell.relax.rank import Comparison, best_first, ranked
+from lodewell.relax.result import ROW, Relaxed
+from lodewell.text import json_text
+
+if TYPE_CHECKING:
+    from lodewell.relax.folder import Folder
+
+SUFFIX = {
+    "extxyz": ".extxyz", "cif": ".cif", "poscar": ".vasp", "db": ".db", "pymatgen": ".json",
+    "optimade": ".optimade.json", "jarvis": ".jarvis.json",
+}  # fmt: skip
+_SEVERAL = ("cif", "poscar")  # formats of one file a crystal
+
+
+@dataclass(frozen=True)
+class Best:
+    """Which of the relaxed crystals are written once more, for the calculations that follow.
+
+    Attributes:
+        count: how many; 0 for none. They have ended sanely and equal no better one.
+        format: of the files.
+        folders: a folder for each crystal, instead of files beside each other.
+    """
+
+    count: int = 0
+    format: str = "poscar"
+    folders: bool = False
+
+    def path(self, stem: str) -> str:
+        """Return the path of a crystal within the folder `best`."""
+        if not self.folders:
+            return f"{stem}{SUFFIX[self.format]}"
+        return f"{stem}/" + ("POSCAR" if self.format == "poscar" else f"crystal{SUFFIX[self.format]}")
+
+
+@dataclass(frozen=True)
+class Output:
+    """The results of a run and where their atoms are kept.
+
+    Attributes:
+        out: the folder.
+        ledger: what is finished.
+        keys: of the chunks, in input order.
+        home: of each result, the key of its chunk and its place there.
+        results: ranked, in input order, without their atoms.
+        stems: what each crystal is called on disk.
+        note: is told what the user must know.
+    """
+
+    out: Path
+    ledger: Ledger
+    keys: Sequence[str]
+    home: Sequence[tuple[str, int]]
+    results: Sequence[Relaxed]
+    stems: Sequence[str]
+    note: Callable[[str], None]
+
+    @classmethod
+    def collect(
+        cls, job: Folder, ledger: Ledger, keys: Sequence[str], calibrated: bool, note: Callable[[str], None]
+    ) -> Output:
+        """Rank what the chunks of the ledger hold; `calibrated` is the potential."""
+        lines = [(key, place, text) for key in keys for place, text in enumerate(ledger.texts(key))]
+        home = [(key, place) for key, place, _ in lines]
+        results = [Relaxed(**json.loads(text)) for _, _, text in lines]
+        comparison = Comparison(lambda k: _atoms(ledger, *home[k])) if job.duplicates else None
+        results = ranked(results, job.options.pressure, comparison, calibrated)
+        return cls(job.out, ledger, keys, home, results, stems(results), note)
+
+    def crystal(self, k: int) -> Atoms:
+        """Return a relaxed crystal that carries its row, called as its file is."""
+        atoms = _atoms(self.ledger, *self.home[k])
+        if "id" in atoms.info:
+            atoms.info["input_id"] = atoms.info["id"]
+        atoms.info |= {**self.results[k].tags(), "id": self.stems[k]}
+        return atoms
+
+    def frames(self, extra: bool = False) -> Iterator[tuple[Relaxed, bytes]]:
+        """Yield each result that has a frame of extended XYZ, or several, and their text."""
+        rows = iter(self.results)
+        for key in self.keys:
+            for text in self.ledger.data(key, extra=extra):
+                row = next(rows)
+                if text is not None:
+                    yield row, with_info(text, row.tags())
+
+    def folder(self, name: str, files: Sequence[str]) -> Path:
+        """Make a folder for these files, and remove what an earlier run, and nobody else, has left there."""
+        folder = self.out / name
+        for stale in self.ledger.replace_files(name, files):
+            path = folder / stale
+            if path.resolve().is_relative_to(folder.resolve()):
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+                    path.parent.rmdir()  # refused while something of the user's is in it
+        try:
+            for path in {folder, *((folder / file).parent for file in files)}:
+                path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_failure(folder, error) from error
+        return folder
+
+
+def _atoms(ledger: Ledger, key: str, place: int) -> Atoms:
+    found = next(parse_frames(ledger.piece(key, place) or b""))
+    assert isinstance(found, Atoms)
+    return found
+
+
+def write_all(output: Output, job: Folder) -> None:
+    """Write every file of results but the summary."""
+    with atomic_path(output.out / "relaxed.extxyz") as temporary, open(temporary, "wb") as stream:
+        for row, frame in output.frames():
+            if row.sane:
+                stream.write(frame)
+    write_table(output.out / "table.csv", output.results)
+    with text_file(output.out / "results.json") as stream_of_text:
+        stream_of_text.write(rows_json(output.results))
+    if job.format != "extxyz":
+        _write_format(output, job.format)
+    if job.best.count:
+        _write_best(output, job.best, job.options.pressure)
+    if job.options.trajectory:
+        _write_trajectories(output)
+
+
+def write_table(path: Path, rows: Iterable[Relaxed], more: Sequence[str] | None = None) -> None:
+    """Write rows as CSV; `more` is the path of each one's file."""
+    with text_file(path, newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([*ROW, *(["path"] if more is not None else [])])
+        for k, row in enumerate(rows):
+            cells = ["" if value is None else value for value in row.row().values()]
+            writer.writerow([*cells, more[k]] if more is not None else cells)
+
+
+def rows_json(results: Sequence[Relaxed]) -> str:
+    """Return the rows of all results as JSON, one a line."""
+    return "[\n" + ",\n".join(json_text(r.row()) for r in results) + "\n]\n"
+
+
+def _write_format(output: Output, form: str) -> None:
+    """Write the relaxed crystals in another format too: a folder of CIFs or POSCARs, or one file."""
+    name = f"relaxed-{form}" if form in _SEVERAL else "relaxed.db" if form == "db" else f"relaxed.{form}.json"
+    kept = _held(output, [r.index for r in output.results if r.sane], form, name)
+    if form not in _SEVERAL:
+        write_crystals(output.out / name, map(output.crystal, kept), format=form)
+        return
+    files = [output.stems[k] + SUFFIX[form] for k in kept]
+    folder = output.folder(name, files)
+    for k, file in zip(kept, files, strict=True):
+        write_crystals(folder / file, output.crystal(k), format=form)
+
+
+def _write_best(output: Output, best: Best, pressure: float) -> None:
+    """Write the best crystals into a folder, and a table of them in their order."""
+    order = [r.index for r in best_first(output.results, pressure)]
+    kept = _held(output, order, best.format, "best", best.count)
+    files = [best.path(output.stems[k]) for k in kept]
+    folder = output.folder("best", files)
+    for k, file in zip(kept, files, strict=True):
+        write_crystals(folder / file, output.crystal(k), format=best.format)
+    write_table(folder / "table.csv", [output.results[k] for k in kept], files)
+
+
+def _held(output: Output, chosen: Sequence[int], form: str, name: str, count: int | None = None) -> list[int]:
+    """Return those of the crystals that a format can hold, up to a number, and tell of the others."""
+    if form not in ("cif", "poscar", "jarvis"):
+        return list(chosen[:count])
+    kept: list[int] = []
+    left_out: dict[str, list[int]] = {}
+    for k in chosen:
+        if len(kept) == count:
+            break
+        why = cannot_hold(form, output.crystal(k))
+        (kept if why is None else left_out.setdefault(why, [])).append(k)
+    for why, indices in left_out.items():
+        some = ", ".join(map(str, indices[:5])) + (f" and {len(indices) - 5:,} more" if len(indices) > 5 else "")
+        output.note(f"{name} is without index {some}: {why}")
+    return kept
+
+
+def _write_trajectories(output: Output) -> None:
+    """Write every step of each crystal, a file a crystal."""
+    filmed = [f"{output.stems[row.index]}.extxyz" for row, _ in output.frames(extra=True)]
+    folder = output.folder("trajectories", filmed)
+    for row, film in output.frames(extra=True):
+        with atomic_path(folder / f"{output.stems[row.index]}.extxyz") as temporary:
+            temporary.write_bytes(film)
+
+
+def write_summary(output: Output, job: Folder, about: dict[str, Any], began: float, resumed: int) -> None:
+    """Write what the run can be repeated from, and what it took."""
+    seconds, count = time.time() - began, len(output.results)
+    summary = {
+        "command": "relax", "inputs": [str(p) for p in job.paths], **about,
+        "potential": {"name": job.potential, "sha256": about["potential"]},
+        "versions": {n: version(n) for n in ("lodewell", "numpy", "scipy", "numba", "ase", "spglib")}
+        | {"python": platform.python_version()},
+        "seed": None, "crystals": count, "counts": dict(Counter(r.status for r in output.results)),
+        "resumed": resumed, "workers": job.workers, "cluster": job.cluster,
+        "timings": {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began)),
+                    "seconds": round(seconds, 3),
+                    "crystals_per_second": round((count - resumed) / max(seconds, 1e-9), 1)},
+    }  # fmt: skip
+    with text_file(output.out / "summary.json") as stream:
+        stream.write(json_text(summary, indent=1))
