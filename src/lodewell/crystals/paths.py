@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +14,13 @@ from lodewell.errors import BadFile
 from lodewell.files import COMPRESSED, bare_name, blocks
 
 READ_FORMATS = (
-    "CIF (.cif), POSCAR/CONTCAR (.vasp, .poscar), vasprun.xml, OUTCAR, CASTEP (.castep, .cell), AIRSS .res,"
-    " extended XYZ (.extxyz, .xyz), ASE .db and .traj, and .json of Materials Project, pymatgen, OPTIMADE or JARVIS;"
-    " all but .db and .traj also as .gz"
+    "CIF (.cif, .mcif), POSCAR/CONTCAR (.vasp, .poscar), vasprun.xml, OUTCAR, CASTEP (.castep, .cell), AIRSS .res,"
+    " extended XYZ (.extxyz, .xyz), ASE .db and .traj, and .json or .jsonl of Materials Project, pymatgen, OPTIMADE or"
+    " JARVIS; all but .db and .traj also as .gz"
 )
 BY_SUFFIX = {
     ".cif": "cif",
+    ".mcif": "cif",
     ".vasp": "poscar",
     ".poscar": "poscar",
     ".res": "res",
@@ -31,6 +34,20 @@ BY_SUFFIX = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
 }
+# Names of VASP's files with words before and behind: NaCl_POSCAR, a.CONTCAR, POSCAR_1; and phonopy's SPOSCAR.
+VASP_NAME = re.compile(
+    r"(?:^|[._\- ])(?:[SPBM]?(POSCAR)|(CONTCAR)|(OUTCAR)|(VASPRUN)(?=.*XML))(?![A-Z])", re.IGNORECASE
+)
+VASP_FORMATS = ("poscar", "poscar", "outcar", "vasprun")
+FOREIGN = frozenset(  # of these, POSCAR.py and the like are no crystals
+    ".py .sh .ipynb .png .pdf .svg .jpg .md .rst .html .log .csv .yaml .yml .toml .zip .tar .sub .slurm".split()  # noqa: SIM905
+)
+TELLING_NOTHING = re.compile(r"|\.(?:txt|dat|xml|out|\d+)")  # suffixes behind which a crystal may hide
+OTHER_VASP = re.compile(  # not looked into: they begin like a POSCAR
+    "(?:CHG|CHGCAR|PARCHG|LOCPOT|ELFCAR|XDATCAR|AECCAR|INCAR|KPOINTS|POTCAR|OSZICAR|DOSCAR|EIGENVAL|PROCAR|IBZKPT|PCDAT"
+    "|WAVECAR|WAVEDER|REPORT|VASPOUT)",
+    re.IGNORECASE,
+)
 OUR_OWN = "summary.json"  # how files end that lodewell's own runs write into the folders people search
 
 
@@ -45,17 +62,13 @@ class Found:
 def format_from_name(path: str | Path) -> str | None:
     """Return the format a file name stands for, or None."""
     name = bare_name(path)
-    upper = name.upper()
-    if upper.startswith("VASPRUN") and upper.endswith(".XML"):
-        return "vasprun"
-    known = BY_SUFFIX.get(Path(name).suffix.lower())
-    if known is not None:
-        return known
-    if upper.startswith(("POSCAR", "CONTCAR")):
-        return "poscar"
-    if upper.startswith("OUTCAR"):
-        return "outcar"
-    return None
+    suffix = Path(name).suffix.lower()
+    if suffix in BY_SUFFIX:
+        return BY_SUFFIX[suffix]
+    if suffix == ".txt":  # how browsers save a .cif
+        return format_from_name(name[: -len(suffix)])
+    match = VASP_NAME.search(name) if suffix not in FOREIGN else None
+    return VASP_FORMATS[(match.lastindex or 1) - 1] if match else None
 
 
 def format_from_content(path: str | Path) -> str | None:  # noqa: PLR0911 a table of tell-tales
@@ -79,7 +92,7 @@ def format_from_content(path: str | Path) -> str | None:  # noqa: PLR0911 a tabl
         return "res"
     if first.startswith("vasp."):
         return "outcar"
-    if first.isdecimal() and len(lines) > 2:
+    if first.isdecimal() and len(lines) > 2 and re.match(r"\s*[A-Za-z]{1,2}\b.*\s-?[\d.]+", lines[2]):
         return "extxyz"
     if "%BLOCK LATTICE" in text.upper():
         return "cell"
@@ -111,16 +124,85 @@ def find_files(paths: str | Path | Sequence[str | Path]) -> Iterator[Found]:
         yield from _behind(path, sniff=True)
 
 
+def passed_over(paths: str | Path | Sequence[str | Path]) -> dict[str, int]:
+    """Count, by kind, the files in folders and behind patterns that are not read: `{".png": 3, "INCAR": 1}`."""
+    if isinstance(paths, str | Path):
+        paths = [paths]
+    kinds: Counter[str] = Counter()
+    for given in paths:
+        path = os.path.expanduser(str(given))
+        if os.path.isdir(path) or not os.path.exists(path):
+            kinds.update(_kind(found.path) for found in _gathered(path) if found.format is None)
+    return dict(kinds.most_common())
+
+
+def passed_over_text(paths: str | Path | Sequence[str | Path]) -> str:
+    """Return what was passed over as a sentence, empty when nothing was."""
+    kinds = passed_over(paths)
+    if not kinds:
+        return ""
+    most = list(kinds.items())[:8]
+    listed = ", ".join(f"{count:,} {kind}" for kind, count in most) + (", …" if len(kinds) > len(most) else "")
+    total = sum(kinds.values())
+    return f"passed over, as no format that is read: {total:,} {'file' if total == 1 else 'files'} ({listed})"
+
+
+def _kind(path: str) -> str:
+    name = bare_name(path)
+    return Path(name).suffix.lower() or (name if OTHER_VASP.fullmatch(name) else "without suffix")
+
+
 def _behind(path: str, sniff: bool) -> Iterator[Found]:
-    if os.path.isdir(path):
-        yield from _in_folder(path)
-    elif os.path.exists(path):
+    if os.path.exists(path) and not os.path.isdir(path):
         form = format_from_name(path)
         yield Found(path, format_from_content(path) if form is None and sniff else form)
-    elif glob.has_magic(path):
-        yield from _matching(path)
-    else:
+        return
+    gathered = _gathered(path)
+    seen = files = 0
+    for found in gathered:
+        files += 1
+        if found.format is not None:
+            seen += 1
+            yield found
+    if seen:
+        return
+    if os.path.isdir(path):
+        holds = f"holds {files} files but none with crystals" if files else "is empty"
+        raise BadFile(f"{path}: the folder {holds}; read are {READ_FORMATS}")
+    if not glob.has_magic(path):
         raise BadFile(f"{path}: no such file or folder; check the path. Read are {READ_FORMATS}")
+    if not files:
+        raise BadFile(f"{path}: the pattern matches nothing; check it, and quote ** patterns. Read are {READ_FORMATS}")
+    yield from (Found(found.path, format_from_content(found.path)) for found in _gathered(path))
+
+
+def _gathered(path: str) -> Iterator[Found]:
+    """Yield every file in a folder or behind a pattern; the format is None where neither name nor content tells."""
+    if os.path.isdir(path):
+        yield from (Found(name, _format(name)) for name in _walk(path))
+        return
+    names = sorted(glob.glob(path, recursive=True))
+    within = {parent for name in names for parent in _parents(name)}
+    for name in names:
+        if not os.path.isdir(name):
+            yield Found(name, _format(name))
+        elif name not in within:  # a recursive pattern has found what is in it
+            yield from (Found(inner, _format(inner)) for inner in _walk(name))
+
+
+def _parents(path: str) -> Iterator[str]:
+    while (parent := os.path.dirname(path)) not in ("", path):
+        yield parent
+        path = parent
+
+
+def _format(path: str) -> str | None:
+    """Return the format by the name, or by the content of plain files whose name leaves it open."""
+    name = bare_name(path)
+    form = format_from_name(path)
+    if form is not None or not TELLING_NOTHING.fullmatch(Path(name).suffix.lower()) or OTHER_VASP.match(name):
+        return form
+    return format_from_content(path) if os.path.isfile(path) else None
 
 
 def _walk(folder: str) -> Iterator[str]:
@@ -129,37 +211,6 @@ def _walk(folder: str) -> Iterator[str]:
         for name in sorted(names):
             if not name.startswith(".") and not name.endswith(OUR_OWN):
                 yield os.path.join(root, name)
-
-
-def _in_folder(folder: str) -> Iterator[Found]:
-    count = seen = 0
-    for path in _walk(folder):
-        seen += 1
-        form = format_from_name(path)
-        if form is not None:
-            count += 1
-            yield Found(path, form)
-    if not count:
-        holds = f"holds {seen} files but none with crystals" if seen else "is empty"
-        raise BadFile(f"{folder}: the folder {holds}; read are {READ_FORMATS}")
-
-
-def _matching(pattern: str) -> Iterator[Found]:
-    names = sorted(glob.glob(pattern, recursive=True))
-    if not names:
-        raise BadFile(
-            f"{pattern}: the pattern matches nothing; check it, and quote ** patterns. Read are {READ_FORMATS}"
-        )
-    folders = [name for name in names if os.path.isdir(name)]
-    files = [name for name in names if not os.path.isdir(name)]
-    known = [Found(name, form) for name in files if (form := format_from_name(name)) is not None]
-    if known:
-        yield from known
-    elif files:
-        yield from (Found(name, format_from_content(name)) for name in files)
-    else:
-        for folder in folders:
-            yield from _in_folder(folder)
 
 
 def is_compressed(path: str | Path) -> bool:
