@@ -75,6 +75,19 @@ def test_score_prints_a_table_and_writes_csv(files):
     assert percentiles == sorted(percentiles)
 
 
+def test_what_a_folder_holds_besides_crystals_is_said_and_counted(files):
+    result = run("score", "in", "-p", "salt.lodewell", "--json", "-n", "1")
+    assert result.stderr == ""
+    for name in ("INCAR", "a.png", "b.png"):
+        (files / "in" / name).write_text("no crystal")
+    result = run("score", "in", "-p", "salt.lodewell", "--json", "-n", "1")
+    assert len(json.loads(result.stdout)) == 21
+    assert result.stderr == "passed over, as no format that is read: 3 files (2 .png, 1 INCAR)\n"
+    result = run("relax", "in", "-p", "salt.lodewell", "--out", "relaxed", "-n", "1", "--max-steps", "1")
+    assert "3 files (2 .png, 1 INCAR)" in result.stderr
+    assert json.loads((files / "relaxed" / "summary.json").read_text())["passed_over"] == {".png": 2, "INCAR": 1}
+
+
 def test_score_explains_a_single_crystal(files, salts):
     write("one.cif", salts[0])
     text = run("score", "one.cif", "-p", "salt.lodewell").stdout

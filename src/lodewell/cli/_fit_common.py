@@ -87,6 +87,8 @@ def show_data(screen: Console, train: LabelledSource, test: LabelledSource | Non
     """Print what the data hold."""
     from rich.table import Table
 
+    from lodewell.crystals.paths import passed_over_text
+
     sources = {"training": train} | ({"test": test} if test is not None else {})
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
@@ -105,6 +107,8 @@ def show_data(screen: Console, train: LabelledSource, test: LabelledSource | Non
             screen.print(f"… and {len(source.survey.refused) - 5:,} more")
         for note in source.survey.notes:
             screen.print(f"note: {name} data: {note}")
+        if said := passed_over_text(source.paths):
+            screen.print(f"{name} data: {said}")
     screen.print()
 
 

@@ -67,6 +67,9 @@ def command(
             resume=resume,
             **asdict(options),
         )
+    from lodewell.cli.screen import print_passed_over
+
+    print_passed_over(paths)
     _show(
         potential.about | {"curves": len(potential.pairs_pz), "flagged": int(potential.flagged_p().sum())}, out, as_json
     )

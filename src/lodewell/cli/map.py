@@ -40,11 +40,12 @@ def command(
 ) -> None:  # fmt: skip
     """Draw a map of crystals or of their atoms: SOAP vectors, laid out so that alike ones are near each other."""
     from lodewell.cli.progress import progress
-    from lodewell.cli.screen import print_json
+    from lodewell.cli.screen import print_json, print_passed_over
     from lodewell.judge.map import map_crystals
 
     with progress("reading crystals") as bar:
         found = map_crystals(paths, options, potential=potential, progress=bar.describe)
+    print_passed_over(paths)
     drawn = None if as_json and out is None else found.figure(out or Path("map.png"))
     if table is not None:
         _write_csv(found, table)

@@ -40,7 +40,7 @@ def command(
     state a property themselves, predictions are compared with it.
     """
     from lodewell.cli.progress import progress
-    from lodewell.cli.screen import print_json
+    from lodewell.cli.screen import print_json, print_passed_over
     from lodewell.compiled import COMPILING, compiled
     from lodewell.files import check_writable
     from lodewell.predict._geometry import densities
@@ -64,6 +64,7 @@ def command(
     finally:
         if out is not None and rows:  # Ctrl-C keeps what was finished
             _write_csv(rows, out)
+    print_passed_over(paths)
     if as_json:
         print_json([row.row() for row in rows])
     else:

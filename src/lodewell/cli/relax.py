@@ -70,7 +70,7 @@ def command(
     names. A run that was interrupted goes on where it stopped when it is started again.
     """
     from lodewell.cli.progress import progress
-    from lodewell.cli.screen import print_json_text
+    from lodewell.cli.screen import print_json_text, print_passed_over
     from lodewell.compiled import COMPILING, compiled
     from lodewell.potentials.store import load
     from lodewell.relax import lbfgs
@@ -89,6 +89,7 @@ def command(
             bar.describe("relaxing crystals")
         results = relax_folder(job, bar.advance, notes.append)
     drawn = _draw(results, job) if figure else []
+    print_passed_over(paths)
     if as_json:
         print_json_text(rows_json(results).rstrip())
     else:

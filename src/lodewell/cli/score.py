@@ -41,7 +41,7 @@ def command(
     known between the same two elements.
     """
     from lodewell.cli.progress import progress
-    from lodewell.cli.screen import print_json
+    from lodewell.cli.screen import print_json, print_passed_over
     from lodewell.judge.score import ranked, score_stream
 
     rows: list[Scored] = []
@@ -50,6 +50,7 @@ def command(
             rows.append(scored)
             bar.advance()
     rows = ranked(rows)
+    print_passed_over(paths)
     if out is not None:
         _write_csv(rows, out)
     if as_json:

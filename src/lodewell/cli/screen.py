@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from lodewell.text import json_text
+from lodewell.text import json_text, printable
 
 
 def tolerant() -> None:
@@ -31,6 +33,14 @@ def print_json_text(text: str) -> None:
             c if c.isascii() else "".join(f"\\u{h[k : k + 4]}" for k in range(0, len(h), 4)) for c, h in units
         )
     print(text)
+
+
+def print_passed_over(paths: Sequence[str | Path]) -> None:
+    """Say on stderr how many files in the folders searched are of no format that is read, and of what kinds."""
+    from lodewell.crystals.paths import passed_over_text
+
+    if said := passed_over_text(paths):
+        print(printable(said), file=sys.stderr)
 
 
 def leave_quietly() -> None:

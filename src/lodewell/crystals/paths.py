@@ -186,7 +186,7 @@ def _gathered(path: str) -> Iterator[Found]:
     for name in names:
         if not os.path.isdir(name):
             yield Found(name, _format(name))
-        elif name not in within:  # a recursive pattern has found what is in it
+        elif name.rstrip(os.sep) not in within:  # a recursive pattern has found what is in it
             yield from (Found(inner, _format(inner)) for inner in _walk(name))
 
 

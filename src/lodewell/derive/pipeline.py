@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 
 from lodewell.crystals.batch import Floats
+from lodewell.crystals.paths import passed_over
 from lodewell.crystals.read import Chunk, chunks
 from lodewell.derive import checkpoint
 from lodewell.derive.calibrate import energy_scale
@@ -87,6 +88,7 @@ def derive(
             scale, how = energy_scale(table, calibrate)
             table, notes["energy_scale"] = table.in_eV(scale), how
         table = table.with_known(known_energies(table, progress, pool, tell))
+    notes["passed_over"] = passed_over(_paths(crystals))
     table.about = _about(progress, chosen, notes, time.perf_counter() - started)
     if out is not None:
         table.save(out, licence="derived data; attribution as in about", paper=PAPER)
@@ -103,9 +105,7 @@ def _mine_all(
     tell: Report,
 ) -> Progress:  # fmt: skip
     """Stream every chunk through the workers and add up, checkpointing on the way."""
-    paths = (
-        [str(p) for p in ([crystals] if isinstance(crystals, str | Path) else crystals)] if _are_paths(crystals) else []
-    )
+    paths = _paths(crystals)
     key = checkpoint.fingerprint(paths, asdict(options) | {"hold_out": hold_out and hold_out.about()})
     progress = (checkpoint.load(_partial(out), key) if out is not None and resume and paths else None) or Progress(
         key, Mined(round(options.cutoff / BIN))
@@ -136,10 +136,11 @@ def _mine_all(
     return progress
 
 
-def _are_paths(crystals: Any) -> bool:
-    return isinstance(crystals, str | Path) or (
-        isinstance(crystals, Sequence) and len(crystals) > 0 and all(isinstance(c, str | Path) for c in crystals)
-    )
+def _paths(crystals: Any) -> list[str]:
+    """Return the paths of crystals in files, none for crystals in memory."""
+    given = [crystals] if isinstance(crystals, str | Path) else crystals
+    are_paths = isinstance(given, Sequence) and all(isinstance(c, str | Path) for c in given)
+    return [str(path) for path in given] if are_paths else []
 
 
 def _grouped(crystals: Iterable[Atoms]) -> Iterator[list[Atoms]]:

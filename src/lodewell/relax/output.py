@@ -23,6 +23,7 @@ from ase import Atoms
 from lodewell.crystals.extxyz import parse_frames
 from lodewell.crystals.extxyz_write import with_info
 from lodewell.crystals.names import stems
+from lodewell.crystals.paths import passed_over
 from lodewell.crystals.write import cannot_hold, write_crystals
 from lodewell.files import atomic_path, text_file, write_failure
 from lodewell.ledger import Ledger
@@ -221,7 +222,7 @@ def write_summary(output: Output, job: Folder, about: dict[str, Any], began: flo
     """Write what the run can be repeated from, and what it took."""
     seconds, count = time.time() - began, len(output.results)
     summary = {
-        "command": "relax", "inputs": [str(p) for p in job.paths], **about,
+        "command": "relax", "inputs": [str(p) for p in job.paths], "passed_over": passed_over(job.paths), **about,
         "potential": {"name": job.potential, "sha256": about["potential"]},
         "versions": {n: version(n) for n in ("lodewell", "numpy", "scipy", "numba", "ase", "spglib")}
         | {"python": platform.python_version()},
