@@ -295,7 +295,7 @@ def test_the_command(trained, tmp_path):
     lines = (tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()
     assert (
         lines[0]
-        == "file,frame,id,formula,density,density_sigma,density_stated,K_vrh,K_vrh_sigma,unusual,warnings,error"
+        == "file,frame,id,formula,density,density_sigma,density_stated,K_vrh,K_vrh_sigma,unusual,warnings,remark,error"
     )
     assert len(lines) == 5
     rows = json.loads(command(tmp_path / "salts.extxyz", "--model", trained, "--property", "density", "--json"))

@@ -28,6 +28,14 @@ OutFile: TypeAlias = Annotated[
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
 DrawFigure: TypeAlias = Annotated[bool, typer.Option("--figure", help="Draw a figure as well.")]
+StrictFormula: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--strict-formula",
+        help="Refuse crystals that their own file contradicts (formula, multiplicities, density, symmetry) instead of "
+        "remarking on them.",
+    ),
+]
 WorkerCount: TypeAlias = Annotated[
     int | None,
     typer.Option("--workers", "-n", min=1, help="Worker processes.", show_default="every core", metavar="N"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lodewell.cli.options import AsJson, CrystalPaths, FigureFile, WorkerCount
+from lodewell.cli.options import AsJson, CrystalPaths, FigureFile, StrictFormula, WorkerCount
 
 if TYPE_CHECKING:
     from lodewell.predict.predict import Prediction
@@ -32,6 +32,7 @@ def command(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="Rows of the table; 0 shows all.")] = 20,
     figure: FigureFile = None,
+    strict_formula: StrictFormula = False,
     workers: WorkerCount = None,
 ) -> None:
     """Predict properties of crystals: formation energy, band gap, elastic moduli, or what a model was trained on.
@@ -57,7 +58,7 @@ def command(
     rows: list[Prediction] = []
     try:
         with progress("predicting" if compiled(densities) else COMPILING) as bar:
-            for prediction in predict_stream(paths, model, names, workers=workers):
+            for prediction in predict_stream(paths, model, names, strict_formula=strict_formula, workers=workers):
                 rows.append(prediction)
                 bar.describe("predicting")
                 bar.advance()
@@ -94,11 +95,12 @@ def _write_csv(rows: list[Prediction], out: Path) -> None:
         stated = any(name in row.stated for row in rows)
         columns += [name, f"{name}_sigma"] + [f"{name}_stated"] * stated
     with text_file(out, newline="") as handle:
-        writer = csv.DictWriter(handle, [*columns, "unusual", "warnings", "error"], restval="")
+        writer = csv.DictWriter(handle, [*columns, "unusual", "warnings", "remark", "error"], restval="")
         writer.writeheader()
         for row in rows:
             cells: dict[str, Any] = {name: getattr(row, name) for name in columns[:4]}
-            cells |= {"unusual": row.unusual, "warnings": "; ".join(row.warnings), "error": row.error}
+            cells |= {"unusual": row.unusual, "warnings": "; ".join(row.warnings), "remark": row.remark}
+            cells["error"] = row.error
             for name, value in row.values.items():
                 cells |= {name: value, f"{name}_sigma": row.sigma[name]}
                 cells |= {f"{name}_stated": row.stated[name]} if name in row.stated else {}
@@ -108,7 +110,7 @@ def _write_csv(rows: list[Prediction], out: Path) -> None:
 def _show(rows: list[Prediction], limit: int) -> None:
     from rich.table import Table
 
-    from lodewell.cli.tables import console, marked
+    from lodewell.cli.tables import console, marked, say_remarks
     from lodewell.crystals.names import places
 
     screen, name_of = console(), dict(zip(map(id, rows), places(rows), strict=True))
@@ -139,6 +141,7 @@ def _show(rows: list[Prediction], limit: int) -> None:
             screen.print(
                 f"… and {len(listed) - len(shown):,} more {what} ({len(listed):,} in all; --limit 0 shows all)"
             )
+    say_remarks(screen, [(name_of[id(row)], row.remark) for row in good if row.remark])
 
 
 def _with_error(value: float, sigma: float) -> str:

@@ -115,7 +115,7 @@ def _show(results: list[Relaxed], job: Folder, limit: int) -> None:
     """Print the best crystals, and how many ended how."""
     from collections import Counter
 
-    from lodewell.cli.tables import console, marked
+    from lodewell.cli.tables import console, marked, say_remarks
     from lodewell.crystals.names import places
     from lodewell.relax.rank import best_first
 
@@ -139,6 +139,7 @@ def _show(results: list[Relaxed], job: Folder, limit: int) -> None:
         screen.print(marked("red", f"{word}:", f" {names[r.index]}: {r.message}"))
     if len(bad) > 8:
         screen.print(f"… and {len(bad) - 8:,} more (see {job.out / 'table.csv'})")
+    say_remarks(screen, [(names[r.index], r.remark) for r in results if r.sane and r.remark])
 
 
 def _order_of(best: list[Relaxed], pressure: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -37,3 +38,11 @@ def console() -> Screen:
 def marked(style: str, word: str, rest: str = "") -> Text:
     """Return a word in a style, and what follows plainly: `marked("red", "refused:", " why")`."""
     return Text.assemble((printable(word), style), printable(rest))
+
+
+def say_remarks(screen: Screen, said: Sequence[tuple[str, str]]) -> None:
+    """Print what readers remarked on crystals, name and remark, the first eight of them."""
+    for name, remark in said[:8]:
+        screen.print(marked("yellow", "remark:", f" {name}: {remark}"))
+    if len(said) > 8:
+        screen.print(f"… and {len(said) - 8:,} more crystals with remarks (--json tells each)")

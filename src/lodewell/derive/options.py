@@ -18,6 +18,7 @@ class DeriveOptions:
         cutoff: distance in Å at which every curve ends.
         smoothing: width σ in Å of the Gaussian that smooths mean pair correlations.
         max_above_hull: crystals known to lie higher above the convex hull (eV/atom) are left out.
+        strict_formula: leave out crystals that their own file contradicts (formula, multiplicities, density, symmetry).
         experimental: keep only crystals whose file says that they were observed.
         environments: also make curves for each kind of anion, where enough crystals speak for them.
         prior: weight of the prior in independent crystals ("spp" alone).
@@ -30,6 +31,7 @@ class DeriveOptions:
     cutoff: float = 11.0
     smoothing: float = 0.1
     max_above_hull: float = 0.1
+    strict_formula: bool = False
     experimental: bool = False
     environments: bool = False
     prior: float = 5.0

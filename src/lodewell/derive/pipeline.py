@@ -112,7 +112,7 @@ def _mine_all(
     )
     if progress.chunks:
         logger.info("going on after %d chunks", progress.chunks)
-    tasks: Iterator[Any] = chunks(paths, _CHUNK) if paths else _grouped(crystals)
+    tasks: Iterator[Any] = chunks(paths, _CHUNK, strict=options.strict_formula) if paths else _grouped(crystals)
     for _ in range(progress.chunks):
         next(tasks, None)
     saved = time.monotonic()

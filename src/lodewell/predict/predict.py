@@ -18,6 +18,7 @@ from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.dimensions import dimensions
 from lodewell.crystals.given import given_list, in_memory
 from lodewell.crystals.read import Chunk, Record, chunks
+from lodewell.crystals.remarks import remarks_on
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadOption, LodewellError, did_you_mean
 from lodewell.predict.architecture import Architecture, Arrays, make_architecture
@@ -48,6 +49,7 @@ class Prediction:
     | `values`, `sigma` | property -> value and standard deviation, in `units` |
     | `units` | property -> unit |
     | `warnings` | why the crystal is unusual to the model |
+    | `remark` | what the reader said of it: sites left out, what its file says against it |
     | `unusual` | how far from the crystals trained on, by states or distances: 1 is as far as 99 % of held-out ones |
     | `error` | why nothing can be said; None when something can |
     | `stated` | property -> value that the file itself gives, for comparison |
@@ -61,6 +63,7 @@ class Prediction:
     sigma: dict[str, float] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    remark: str = ""
     unusual: float | None = None
     error: str | None = None
     stated: dict[str, float] = field(default_factory=dict)
@@ -78,6 +81,7 @@ class Prediction:
                 for name, value in self.values.items()
             },
             "warnings": list(self.warnings),
+            "remark": self.remark,
             "unusual": self.unusual,
             "error": self.error,
         }
@@ -88,6 +92,7 @@ def predict(
     model: str | Path | Model | None = None,
     properties: str | Sequence[str] | None = None,
     *,
+    strict_formula: bool = False,
     workers: int | None = 1,
 ) -> list[Prediction]:
     """Predict properties of crystals; one result a crystal, in the order they came, refused ones included.
@@ -96,6 +101,7 @@ def predict(
         crystals: `ase.Atoms`, or files, folders and patterns, or a list of either.
         model: what `load_model` reads, or what it returns; None is the shipped one.
         properties: the one or those wanted; None is all of the model.
+        strict_formula: refuse crystals of files that contradict themselves, instead of remarking on them.
         workers: processes that compute features; None is every core.
 
     Raises:
@@ -103,7 +109,7 @@ def predict(
         BadOption: when the model does not predict a property.
         LodewellError: when torch is missing.
     """
-    return list(predict_stream(crystals, model, properties, workers=workers))
+    return list(predict_stream(crystals, model, properties, strict_formula=strict_formula, workers=workers))
 
 
 def predict_stream(
@@ -111,6 +117,7 @@ def predict_stream(
     model: str | Path | Model | None = None,
     properties: str | Sequence[str] | None = None,
     *,
+    strict_formula: bool = False,
     workers: int | None = 1,
 ) -> Iterator[Prediction]:
     """Predict crystals one after the other in constant memory; see `predict`."""
@@ -123,7 +130,7 @@ def predict_stream(
         while some := list(islice(records, CHUNK)):
             yield from _judge([_featurise(record, opened.architecture, names) for record in some], opened, wanted)
         return
-    recipes = chunks(given, CHUNK)
+    recipes = chunks(given, CHUNK, strict=strict_formula)
     first = list(islice(recipes, FEW))
     about = opened.architecture
     task = partial(_featurise_chunk, name=about.name, settings=about.settings, properties=names)
@@ -165,7 +172,7 @@ def _featurise(record: Record, architecture: Architecture, properties: tuple[str
     atoms, name = record.atoms, given_id(record.atoms.info)
     if (why := validate(atoms)) is not None:
         return Prediction(record.file, record.frame, None, name, error=why), None
-    about = Prediction(record.file, record.frame, reduced_formula(atoms.numbers), name)
+    about = Prediction(record.file, record.frame, reduced_formula(atoms.numbers), name, remark=remarks_on(atoms))
     try:
         arrays = architecture.features(atoms)
         return replace(about, stated=_stated(atoms, properties), warnings=_vacuum(atoms)), arrays

@@ -13,6 +13,7 @@ from ase.units import GPa
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.names import TAGS
 from lodewell.crystals.read import Record
+from lodewell.crystals.remarks import remarks_on
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadCrystal
 from lodewell.interop.ase import FromCalculator
@@ -172,6 +173,7 @@ def _result(
         formula=formula(atoms),
         status=status,
         message=message,
+        remark=remarks_on(atoms),
         steps=int(done.steps_b[b]),
         energy_per_atom=None if energy is None else energy / n,
         max_force=_finite(done.force_b[b]),

@@ -136,7 +136,7 @@ def _work(job: Folder, ledger: Ledger, salt: bytes) -> Iterator[tuple[str, int, 
     order: list[tuple[str, bool]] = []
 
     def unfinished() -> Iterator[Chunk]:
-        for chunk in chunks(job.paths, _CRYSTALS_A_CHUNK):
+        for chunk in chunks(job.paths, _CRYSTALS_A_CHUNK, strict=job.options.strict_formula):
             key = chunk_key(chunk, salt)
             old = ledger.has(key)
             order.append((key, old))

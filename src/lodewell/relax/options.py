@@ -24,6 +24,8 @@ class RelaxOptions:
         keep_symmetry: make each crystal exactly symmetric at the start, and keep its space group.
         symprec: distance in Å within which atoms count as symmetric, when symmetry is kept.
         trajectory: keep every step of every crystal.
+        strict_formula: refuse crystals that their own file contradicts (formula, multiplicities, density, symmetry)
+            instead of remarking on them.
         skin: extra reach of the neighbour lists in Å, so that they last several steps; changes the speed, never the
             results.
     """
@@ -35,6 +37,7 @@ class RelaxOptions:
     keep_symmetry: bool = False
     symprec: float = 0.01
     trajectory: bool = False
+    strict_formula: bool = False
     skin: float = 0.8
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # The keys of a row of results.json, of `lodewell relax --json` and of table.csv, in this order.
 ROW = (
-    "index", "file", "frame", "id", "formula", "status", "message", "steps", "energy_per_atom", "percentile",
+    "index", "file", "frame", "id", "formula", "status", "message", "remark", "steps", "energy_per_atom", "percentile",
     "max_force", "volume_per_atom", "rank", "duplicate_of", "above_hull", "start_energy_per_atom",
     "start_volume_per_atom",
 )  # fmt: skip
@@ -32,6 +32,7 @@ class Relaxed:
         status: "converged", "max steps", "exploded" (`atoms` is the last sane geometry), "unsupported" or "bad input".
         message: why, when the status is not "converged"; why there is no rank; that the volume has doubled or halved;
             else empty.
+        remark: what the reader said of it: sites left out, what its file says against it; else empty.
         steps: evaluations of the potential after the first.
         energy_per_atom: eV, the work of a pressure not included.
         percentile: share of known crystals of the same chemistry that lie lower, for potentials that know crystals.
@@ -57,6 +58,7 @@ class Relaxed:
     formula: str | None
     status: str
     message: str = ""
+    remark: str = ""
     steps: int | None = None
     energy_per_atom: float | None = None
     percentile: float | None = None

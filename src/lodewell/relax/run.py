@@ -63,7 +63,7 @@ def relax(
     work = partial(relax_task, potential=engine, options=settings)
     results: list[Relaxed] = []
     with open_workers(workers, cluster) as pool:
-        for outcome in pool.map(work, _tasks(crystals)):
+        for outcome in pool.map(work, _tasks(crystals, settings.strict_formula)):
             if outcome.value is not None:
                 results += outcome.value
             else:
@@ -121,11 +121,11 @@ def lost(task: Chunk | list[Record], why: str) -> list[Relaxed]:
     return [refused(record, "bad input", why) for record in task]
 
 
-def _tasks(crystals: Crystals) -> Iterator[Chunk | list[Record]]:
+def _tasks(crystals: Crystals, strict: bool) -> Iterator[Chunk | list[Record]]:
     given = given_list(crystals)
     records = in_memory(given)
     if records is None:
-        yield from chunks(given, _CRYSTALS_A_TASK) if given else ()
+        yield from chunks(given, _CRYSTALS_A_TASK, strict=strict) if given else ()
         return
     while some := list(islice(records, _CRYSTALS_A_TASK)):
         yield some
