@@ -22,8 +22,8 @@ from lodewell.relax.folder import Folder, relax_folder, relax_to_items
 from lodewell.relax.options import RelaxOptions
 from lodewell.relax.result import ROW
 
-KEYS = ["index", "file", "frame", "id", "formula", "status", "message", "remark", "steps", "energy_per_atom", "percentile",
-        "max_force", "volume_per_atom", "rank", "duplicate_of", "above_hull", "start_energy_per_atom",
+KEYS = ["index", "file", "frame", "id", "formula", "status", "message", "remark", "steps", "energy_per_atom",
+        "percentile", "max_force", "volume_per_atom", "rank", "duplicate_of", "above_hull", "start_energy_per_atom",
         "start_volume_per_atom"]  # fmt: skip
 
 
