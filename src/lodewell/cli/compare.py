@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lodewell.cli.options import AsJson, FigureFile
+from lodewell.cli.options import AsJson, ContradictionsOption, FigureFile, OnContradiction
 
 if TYPE_CHECKING:
     from lodewell.judge.compare import Comparison
@@ -36,6 +36,7 @@ def command(
     as_json: AsJson = False,
     atoms: Annotated[int, typer.Option("--atoms", min=1, help="Atoms, at least, in the cell that is timed.")] = 2000,
     seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="Time spent on timing each potential.")] = 3.0,
+    contradictions: ContradictionsOption = OnContradiction.refuse,
 ) -> None:
     """Compare potentials: test errors against the time of an evaluation, measured in the same run on one thread."""
     import os
@@ -52,7 +53,9 @@ def command(
         name, _, file = given.rpartition("=")
         add_named(engines, file, name)
     with progress("comparing") as bar:
-        comparison = compare(engines, data, atoms=atoms, seconds=seconds, progress=bar.describe)
+        comparison = compare(
+            engines, data, atoms=atoms, seconds=seconds, contradictions=contradictions.value, progress=bar.describe
+        )  # fmt: skip
     drawn: Path | None = comparison.figure(figure) if figure is not None else None
     if as_json:
         print_json(comparison.json())

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
+
+
+class OnContradiction(StrEnum):
+    """What becomes of labelled crystals whose energies, forces and stresses contradict each other."""
+
+    refuse = "refuse"
+    note = "note"
+
 
 CrystalPaths: TypeAlias = Annotated[
     list[str],
@@ -56,4 +65,11 @@ PotentialArgument: TypeAlias = Annotated[
 FigureFile: TypeAlias = Annotated[
     Path | None,
     typer.Option("--figure", metavar="FILE", help="Draw a figure: PNG, SVG or PDF.", show_default=False),
+]
+ContradictionsOption: TypeAlias = Annotated[
+    OnContradiction,
+    typer.Option(
+        "--contradictions",
+        help="What becomes of energies, forces and stresses that contradict each other, as by a wrong unit or sign.",
+    ),
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lodewell.cli.options import AsJson, FigureFile, PotentialArgument
+from lodewell.cli.options import AsJson, ContradictionsOption, FigureFile, OnContradiction, PotentialArgument
 
 if TYPE_CHECKING:
     from lodewell.judge.tally import Error
@@ -43,6 +43,7 @@ def command(
     config_type: Annotated[
         str, typer.Option("--config-type-key", metavar="KEY", help="Name of the kind of frame.", show_default="found")
     ] = "",
+    contradictions: ContradictionsOption = OnContradiction.refuse,
 ) -> None:
     """Test a potential: MAE and RMSE of energies, forces and stresses on labelled crystals.
 
@@ -56,7 +57,10 @@ def command(
 
     keys = LabelKeys(energy=energy, forces=forces, stress=stress, virial=virial, config_type=config_type)
     with progress("testing") as bar:
-        errors = test(potential, data, keys=keys, progress=bar.advance, points=100_000 if figure else 0)
+        errors = test(
+            potential, data, keys=keys, contradictions=contradictions.value, progress=bar.advance,
+            points=100_000 if figure else 0,
+        )  # fmt: skip
     if figure is not None:
         figure = errors.figure(figure)
     if as_json:
@@ -83,6 +87,8 @@ def show_errors(errors: Errors, figure: Path | None) -> None:
     table.add_row("all", *_cells(errors.overall), style="bold")
     screen.print(table)
     _notes(errors, screen)
+    for note in errors.notes:
+        screen.print(f"note: {note}", markup=False)
     left_out = _left_out(errors)
     for line in left_out[:SHOWN]:
         screen.print(marked("red", "left out:", f" {line}"))

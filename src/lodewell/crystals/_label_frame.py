@@ -72,7 +72,7 @@ def _strip(atoms: Atoms, names: LabelKeys) -> None:
     given = {names.energy, names.forces, names.stress, names.virial}
     for place in (atoms.info, atoms.arrays):
         for name in list(place):
-            if name in KNOWN_NAMES or name in given:
+            if name.lower() in KNOWN_NAMES or name in given:
                 del place[name]
     atoms.calc = None
 
@@ -159,7 +159,7 @@ def _stress(atoms: Atoms, names: LabelKeys, results: dict[str, Any]) -> Floats |
     if largest > LARGEST_STRESS:
         raise BadCrystal(
             f"{name} reaches {largest:.3g} eV/Å^3, which is {largest / GPa:.3g} GPa; if it is given in GPa divide"
-            " it by 160.2177, if in kbar by 1602.177"
+            " it by 160.2177, if in kbar by 1602.177; if it is a virial (eV), name it with --virial-key"
         )
     return 0.5 * (stress_cc + stress_cc.T)
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.units import GPa
 
+from lodewell.crystals._label_forces import SIX, least_absolute, ratio
+from lodewell.crystals._label_units import Ratio, shear_order
 from lodewell.crystals.batch import Floats
 
 if TYPE_CHECKING:
@@ -27,14 +29,9 @@ KEPT_FRAMES = 60  # strained frames a crystal
 LARGEST_STRAIN = 0.12
 SMALLEST_STRAIN = 1e-4
 LEAST_PAIRS = 4
-LEAST_CHANGE = 1e-3  # eV/atom: rms of ΔE that tells anything
+LEAST_CHANGE = 1e-3  # eV/atom: rms of ΔE, or of the work of stress, that tells anything
 AGREES = (0.6, 1.6)  # slopes
-PER_EV = (  # a unit of stress in eV/Å^3, and what it is called
-    (160.2177, "GPa: divide them by 160.2177"),
-    (1602.177, "kbar: divide them by 1602.177"),
-    (1 / 91.8159, "Ry/Bohr^3: multiply them by 91.8159"),
-    (1 / 183.6318, "Ha/Bohr^3: multiply them by 183.6318"),
-)
+LEAST_SHEARED = 12  # pairs from which moduli are taken
 NOTABLE_PAIRS = 15
 NOTABLE_OFFSET = 0.5 * GPa
 NOTABLE_SHARE = 0.3  # of the disagreement that a constant pressure must explain
@@ -44,43 +41,30 @@ NOTABLE_SHARE = 0.3  # of the disagreement that a constant pressure must explain
 class Agreement:
     """What pairs of strained frames say.
 
-    slope: of ΔE, less the work of forces, against the work of stress. joint_slope: the same beside a constant offset.
+    ratio: of ΔE, less the work of forces, over the work of stress, 1 where they agree up to a constant pressure.
     offset: of the diagonal of the stress, eV/Å^3. explained: share of the disagreement that it explains.
+    order: of the shears, see `shear_order`.
     """
 
-    pairs: int
-    slope: float
-    joint_slope: float
+    ratio: Ratio
     offset: float
     explained: float
+    order: tuple[str, ...]
 
     @property
-    def agrees(self) -> bool:
-        """Whether stresses and energies say the same, up to a constant pressure."""
-        return any(AGREES[0] <= slope <= AGREES[1] for slope in (self.slope, self.joint_slope))
-
-    def refusal(self) -> str | None:
-        """Say what is wrong with the stresses when it is their unit or their sign."""
-        start = f"stresses and energies contradict each other in {self.pairs} pairs of strained frames"
-        if self.agrees:
-            return None
-        if AGREES[0] <= -self.slope <= AGREES[1]:
-            return f"{start}: the sign of the stress is reversed; positive under tension is wanted, so multiply by -1"
-        for factor, cure in PER_EV:
-            if AGREES[0] <= abs(self.slope) * factor <= AGREES[1]:
-                sign = "of the opposite sign and " if self.slope < 0 else ""
-                return f"{start}: the stresses are {sign}in {cure}"
-        return None
+    def ratios(self) -> tuple[Ratio, ...]:
+        """The ratio, as of other checks."""
+        return (self.ratio,)
 
     def note(self) -> str | None:
         """Say when stresses and energies disagree otherwise, above all when all stresses are off by one pressure."""
-        pairs = f"({self.pairs} pairs of strained frames)"
-        if not self.agrees:
+        pairs = f"({self.ratio.count} pairs of strained frames)"
+        if not AGREES[0] <= self.ratio.value <= AGREES[1]:
             return (
-                f"energies change {self.slope:.2g} times as much as stresses say {pairs}; look at both, or leave the"
-                " stresses out with --stress none"
+                f"energies change {self.ratio.value:.2g} times as much as stresses say {pairs}; look at both, or leave"
+                " the stresses out with --stress none"
             )
-        if self.pairs < NOTABLE_PAIRS or abs(self.offset) < NOTABLE_OFFSET or self.explained < NOTABLE_SHARE:
+        if self.ratio.count < NOTABLE_PAIRS or abs(self.offset) < NOTABLE_OFFSET or self.explained < NOTABLE_SHARE:
             return None
         return (
             f"the diagonal of the stresses is about {self.offset / GPa:+.1f} GPa off what energies imply {pairs}, as"
@@ -88,14 +72,29 @@ class Agreement:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class StrainPair:
+    """Two frames of one crystal: ΔE less the work of forces, work of stress, ΔV, each per atom; the largest strain.
+
+    strain_k, stress_k: strain and change of stress, xx yy zz yz xz xy; volume: of the cell. frames: as (file, frame).
+    """
+
+    change: float
+    work: float
+    volume_change: float
+    largest: float
+    strain_k: Floats
+    stress_k: Floats
+    volume: float
+    frames: tuple[tuple[str, int], tuple[str, int]]
+
+
 class StrainCheck:
     """Collects frames that are one crystal strained, in little memory."""
 
     def __init__(self) -> None:
         self._groups: OrderedDict[tuple[bytes, bytes], list[Labelled]] = OrderedDict()
-        # ΔE less the work of forces, the work of stress, ΔV, each per atom; the largest strain; and the two frames.
-        self._pairs: list[tuple[float, float, float, float]] = []
-        self._places: list[tuple[tuple[str, int], tuple[str, int]]] = []
+        self._pairs: list[StrainPair] = []
 
     def add(self, frame: Labelled) -> None:
         """Look at a frame, and compare it with the first and the last one of its kind."""
@@ -131,38 +130,50 @@ class StrainCheck:
         if a.forces_nc is not None and b.forces_nc is not None:
             change += _work_of_forces(a, b, a.forces_nc, b.forces_nc @ rotation)
         n = len(a.atoms)
-        self._pairs.append((change / n, work / n, (v1 - v0) / n, largest))
-        self._places.append(((a.file, a.frame), (b.file, b.frame)))
+        self._pairs.append(StrainPair(
+            change / n, work / n, (v1 - v0) / n, largest, strain[SIX[:, 0], SIX[:, 1]],
+            (turned - a.stress_cc)[SIX[:, 0], SIX[:, 1]], v0, ((a.file, a.frame), (b.file, b.frame)),
+        ))  # fmt: skip
 
     def agreement(self, without: Set[tuple[str, int]] = frozenset()) -> Agreement | None:
         """Return what the pairs say, or None when they are too few or their energies change too little.
 
         without: frames that do not count, as (file, frame).
         """
-        pairs = [p for p, places in zip(self._pairs, self._places, strict=True) if without.isdisjoint(places)]
+        pairs = [p for p in self._pairs if without.isdisjoint(p.frames)]
         if len(pairs) < LEAST_PAIRS:
             return None
-        change, work, volume, strain = np.array(pairs).T
-        if np.sqrt(np.mean(change**2)) < LEAST_CHANGE or not work.any():
+        change, work, volume, strain = (
+            np.array([getattr(p, name) for p in pairs]) for name in ("change", "work", "volume_change", "largest")
+        )
+        if np.sqrt(max(np.mean(change**2), np.mean(work**2))) < LEAST_CHANGE or not work.any():
             return None
-        slope = _least_absolute(work[:, None], change)[0]
-        joint = _least_absolute(np.stack([work, volume], axis=1), change)[0]
+        size = float(np.median([p.volume for p in pairs]))
+        slope = ratio(("energy", "stress"), work, change, len(pairs), size)
+        if slope is None:
+            return None
+        joint = float(least_absolute(np.stack([work, volume], axis=1), change)[0])
+        if AGREES[0] <= joint <= AGREES[1]:
+            slope = replace(slope, value=1.0, spread=0.0, match=1.0)
         # What the formula leaves out grows as the cube of the strain: the larger ones count less.
         rest, lever, scale = change - work, volume / strain**2, 1.0 / strain**2
-        offset = _least_absolute(lever[:, None], rest * scale)[0] if volume.any() else 0.0
+        offset = float(least_absolute(lever[:, None], rest * scale)[0]) if volume.any() else 0.0
         left = np.abs(rest * scale - offset * lever).sum() / max(np.abs(rest * scale).sum(), 1e-30)
-        return Agreement(len(pairs), float(slope), float(joint), -float(offset), 1.0 - float(left))
+        return Agreement(slope, -offset, 1.0 - float(left), _order(pairs))
 
 
-def _least_absolute(a_mk: Floats, b_m: Floats) -> Floats:
-    """Return x with the least sum of |a x - b|, by least squares weighted anew with the deviations."""
-    weight_m = np.ones(len(b_m))
-    x_k: Floats = np.zeros(a_mk.shape[1])
-    for _ in range(30):
-        x_k = np.asarray(np.linalg.lstsq(a_mk * weight_m[:, None], b_m * weight_m, rcond=None)[0])
-        deviation_m = np.abs(a_mk @ x_k - b_m)
-        weight_m = 1.0 / np.sqrt(np.maximum(deviation_m, 1e-3 * float(np.median(deviation_m)) + 1e-12))
-    return x_k
+def _order(pairs: list[StrainPair]) -> tuple[str, ...]:
+    """Tell in which order shears stand: a stable crystal has a matrix of moduli that is positive definite.
+
+    Of such a matrix the trace is larger than the sum over any other order of its columns.
+    """
+    strain_pk, stress_pk = (np.array([getattr(p, name) for p in pairs]) for name in ("strain_k", "stress_k"))
+    if len(pairs) < LEAST_SHEARED or not (np.sqrt(np.mean(strain_pk[:, 3:] ** 2, axis=0)) > SMALLEST_STRAIN).all():
+        return ()
+    square_kk = strain_pk.T @ strain_pk
+    moduli_kk = np.linalg.solve(square_kk + 1e-3 * np.trace(square_kk) / 6 * np.eye(6), strain_pk.T @ stress_pk).T
+    shears_kk = moduli_kk[3:, 3:]
+    return shear_order(shears_kk) or shear_order(-shears_kk)
 
 
 def _work_of_forces(a: Labelled, b: Labelled, forces0_nc: Floats, forces1_nc: Floats) -> float:

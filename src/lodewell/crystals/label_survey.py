@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from ase.units import GPa
 from numpy.typing import NDArray
 
 from lodewell.crystals._label_columns import Collector, Columns
-from lodewell.crystals._label_strain import StrainCheck
 from lodewell.crystals.batch import Floats
-from lodewell.crystals.label_keys import LabelKeys
+from lodewell.crystals.label_consistency import Consistency, Contradictions
+from lodewell.crystals.label_keys import LabelKeys, unread
 from lodewell.crystals.labels import Refused, cut_labels
 from lodewell.errors import BadFile, BadOption, did_you_mean
 
@@ -127,17 +128,22 @@ def survey_labels(
     keys: LabelKeys = LabelKeys(),  # noqa: B008 frozen
     *,
     max_bad: float = 0.1,
+    energies: bool = True,
+    forces: bool = True,
     stress: bool = True,
+    contradictions: Contradictions = "refuse",
     report: Callable[[str, int, int | None], None] = lambda stage, done, total: None,
 ) -> Survey:
     """Read everything once and say what is there.
 
-    max_bad: share of frames that may be left out because they cannot be used. stress: whether stresses matter.
+    max_bad: share of frames that may be left out because they cannot be used. energies, forces, stress: whether they
+    matter. contradictions: "note" lets labels pass that contradict each other.
 
-    Raises `BadFile` when there is no frame or too many cannot be used, when energies are per atom, and when stresses
-    and energies contradict each other (units, sign); `BadOption` for the name of a label that no frame has.
+    Raises `BadFile` when there is no frame or too many cannot be used, when energies are per atom, and when labels
+    contradict each other (units, signs, order of shears); `BadOption` for the name of a label that no frame has.
     """
-    collector, strain, refused, names = Collector(), StrainCheck(), list[Refused](), Counter[LabelKeys]()
+    collector, refused, names = Collector(), list[Refused](), Counter[LabelKeys]()
+    consistency = Consistency(energies=energies, forces=forces, stresses=stress)
     done = 0
     for chunk in cut_labels(paths, keys):
         good, bad, settled = chunk.read_named()
@@ -145,8 +151,7 @@ def survey_labels(
         names.update(settled)
         for frame in good:
             collector.add(frame)
-            if stress:
-                strain.add(frame)
+            consistency.add(frame)
         done += len(good) + len(bad)
         report("reading", done, None)
     columns = collector.columns()
@@ -160,13 +165,29 @@ def survey_labels(
     _check_names(paths, keys, columns)
     if why := _per_atom(columns):
         raise BadFile(f"{_files(columns.files)}: {why}")
-    if stress and (why := _too_stressed(columns)):
+    why, notes = consistency.verdict(used[0] if used else keys, {(bad.file, bad.frame) for bad in strange})
+    if why is not None:
+        if contradictions == "refuse":
+            raise BadFile(f"{_files(columns.files)}: {why}")
+        notes.append(why)
+    elif stress and (why := _too_stressed(columns)):
         raise BadFile(f"{_files(columns.files)}: {why}")
-    agreement = strain.agreement({(bad.file, bad.frame) for bad in strange})
-    if agreement is not None and (why := agreement.refusal()):
-        raise BadFile(f"{_files(columns.files)}: {why}")
-    notes = [*_notes(columns)] + ([note] if agreement is not None and (note := agreement.note()) else [])
+    notes = [*_notes(columns), *unread_labels(paths, used[0] if used else keys, _missing(columns)), *notes]
     return _survey(columns, tuple(refused), tuple(used), tuple(notes))
+
+
+def _missing(columns: Columns) -> list[str]:
+    """Return the kinds of labels that no frame has."""
+    values = {"energy": columns.energy_f, "forces": columns.force_max_f, "stress": columns.stress_max_f}
+    return [kind for kind, value_f in values.items() if not np.isfinite(value_f).any()]
+
+
+def unread_labels(paths: str | Path | Sequence[str | Path], keys: LabelKeys, missing: Sequence[str]) -> list[str]:
+    """Return sentences on labels that are missing and seem to stand in the files under names that are not read."""
+    if not missing:
+        return []
+    first = (chunk.all_names() for chunk in islice(cut_labels(paths, keys), 5))
+    return unread(missing, set().union(*first), keys)
 
 
 def _strange_energies(columns: Columns) -> list[Refused]:
@@ -249,7 +270,7 @@ def _too_stressed(columns: Columns) -> str | None:
         return None
     return (
         f"the stresses have an rms of {rms:.3g} eV/Å^3, which is {rms / GPa:,.0f} GPa; if they are given in GPa divide"
-        " them by 160.2177, if in kbar by 1602.177, or fit without stresses (--stress none)"
+        " them by 160.2177, if in kbar by 1602.177; a virial (eV) is named by --virial-key; else --stress none"
     )
 
 

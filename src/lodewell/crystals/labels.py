@@ -20,7 +20,7 @@ from lodewell.crystals.label_keys import LabelKeys
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.errors import BadCrystal, BadFile
 
-__all__ = ["LabelKeys", "Labelled", "LabelledChunk", "Refused", "cut_labels", "names_in", "read_labels"]
+__all__ = ["LabelKeys", "Labelled", "LabelledChunk", "Refused", "cut_labels", "keys_in", "names_in", "read_labels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +159,13 @@ def cut_labels(
                 continue
             settled[file] = names
         yield LabelledChunk(chunk, keys, settled[file])
+
+
+def keys_in(paths: str | Path | Sequence[str | Path], keys: LabelKeys = LabelKeys()) -> LabelKeys:  # noqa: B008 frozen
+    """Return under which names the labels of the first file stand."""
+    for chunk in cut_labels(paths, keys):
+        return chunk.names or keys.found_in(chunk.all_names())
+    return keys
 
 
 def read_labels(

@@ -61,8 +61,10 @@ class LabelledSource:
         """What the data hold; raises `BadFile` or `BadOption` for what cannot be used (see `survey_labels`)."""
         options = self.options
         survey = survey_labels(
-            self.paths, options.keys, max_bad=options.max_bad, stress=options.stress != "none", report=self._report
-        )
+            self.paths, options.keys, max_bad=options.max_bad, energies=options.energy_weight > 0.0,
+            forces=options.force_weight > 0.0, stress=options.stress != "none" and options.stress_weight > 0.0,
+            contradictions=options.contradictions, report=self._report,
+        )  # fmt: skip
         if not self._testing:
             _enough(survey, options)
         return survey

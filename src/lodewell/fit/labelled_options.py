@@ -31,6 +31,8 @@ class LabelledOptions:
         stress: what of the stress is fitted; "deviatoric" leaves out the pressure, which a small plane-wave basis
             shifts (Pulay stress).
         duplicates: what becomes of test frames that are training frames as well; "drop" leaves them out of the test.
+        contradictions: what becomes of data whose energies, forces and stresses contradict each other, as by a wrong
+            unit or sign; "note" says so and goes on.
         max_bad: share of frames that may be left out because they cannot be used; beyond it the data are refused.
         folds: number of parts in cross-validation.
         seed: of the splits and of everything else that is drawn.
@@ -49,6 +51,7 @@ class LabelledOptions:
     reference_energies: Mapping[str, float] = field(default_factory=dict)
     stress: Literal["full", "deviatoric", "none"] = "full"
     duplicates: Literal["refuse", "drop", "keep"] = "refuse"
+    contradictions: Literal["refuse", "note"] = "refuse"
     max_bad: float = 0.1
     folds: int = 5
     seed: int = 0
@@ -63,6 +66,7 @@ class LabelledOptions:
                 raise BadOption(f"the reference energy of {element} must be a number of eV, not {energy}")
         _one_of("stress", self.stress, ("full", "deviatoric", "none"))
         _one_of("duplicates", self.duplicates, ("refuse", "drop", "keep"))
+        _one_of("contradictions", self.contradictions, ("refuse", "note"))
         if not 0.0 <= self.max_bad <= 1.0:
             raise BadOption(f"max_bad is a share between 0 and 1, not {self.max_bad}")
         if self.folds < 2:

@@ -9,8 +9,9 @@ from typing import Any, Literal, TypeAlias
 
 from ase import Atoms
 
+from lodewell.crystals.label_consistency import Contradictions, Watched
 from lodewell.crystals.label_keys import LabelKeys
-from lodewell.crystals.labels import Labelled, Refused, read_labels
+from lodewell.crystals.labels import Labelled, Refused, keys_in, read_labels
 from lodewell.errors import BadCrystal, BadFile, BadOption
 from lodewell.judge.dynamics import repeated
 from lodewell.judge.prototypes import formula_of
@@ -121,6 +122,7 @@ def compare(
     atoms: int = 2000,
     seconds: float = 3.0,
     keys: LabelKeys = LabelKeys(),  # noqa: B008 frozen
+    contradictions: Contradictions = "refuse",
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Comparison:
     """Test potentials on labelled crystals, and time them on a larger cell of the same material in the same run.
@@ -136,11 +138,12 @@ def compare(
         atoms: at least so many atoms are in the cell that is timed.
         seconds: spent on each contender, at least.
         keys: names of the labels in files, where they should not be found by themselves.
+        contradictions: what becomes of labels that contradict each other, as by a wrong unit; "note" goes on.
         progress: called with the name of each stage.
 
     Raises:
         BadOption: when there is nothing to compare.
-        BadFile: when a path is not there, or no frame could be compared.
+        BadFile: when a path is not there, no frame could be compared, or labels contradict each other.
     """
     engines = named(potentials)
     if not engines:
@@ -148,6 +151,9 @@ def compare(
     if atoms < 1:
         raise BadOption(f"the cell needs at least one atom, not {atoms}")
     frames = _Frames(data, keys)
+    if contradictions == "refuse":
+        progress("reading")
+        frames.look()
     errors = {}
     for name, engine in engines.items():
         progress(f"testing {name}")
@@ -202,6 +208,11 @@ class _Frames:
     def read(self, refused: list[Refused]) -> Iterable[Labelled]:
         """Yield the frames, bad ones as rows of `refused`."""
         return iter(self.given) if self.paths is None else read_labels(self.paths, self.keys, refused)
+
+    def look(self) -> None:
+        """Read all frames once, and refuse labels that contradict each other."""
+        for _ in Watched(self.read([]), self.keys if self.paths is None else keys_in(self.paths, self.keys), "refuse"):
+            pass
 
     def cell(self, engines: list[Potential], wanted: int) -> Atoms | None:
         """Return a cell of `wanted` atoms or more that every potential can take, or None if there is no crystal."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,8 +13,10 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from lodewell.crystals.batch import Batch, Floats, Ints
+from lodewell.crystals.label_consistency import Contradictions, Watched
 from lodewell.crystals.label_keys import LabelKeys
-from lodewell.crystals.labels import Labelled, Refused, read_labels
+from lodewell.crystals.label_survey import unread_labels
+from lodewell.crystals.labels import Labelled, Refused, keys_in, read_labels
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadFile, BadOption
 from lodewell.judge.nearest import nearest_n
@@ -28,6 +30,7 @@ Data: TypeAlias = str | Path | Sequence[str | Path] | Iterable[Labelled]
 
 _ATOMS, _FRAMES = 4_000, 200  # of one batch
 _KINDS = ("energy", "force", "stress")
+_KEYS = {"energy": "energy", "force": "forces", "stress": "stress"}
 _UNITS = {"energy": "eV/atom", "force": "eV/Å", "stress": "eV/Å^3"}
 _FLOOR = {"energy": 1e-7, "force": 1e-5, "stress": 1e-7}  # standard deviations below this are rounding
 _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
@@ -99,6 +102,7 @@ class Errors:
         refused: frames that could not be compared, and why.
         points: a sample for figures.
         calibrated: whether the energies of the potential are true eV.
+        notes: what the user should know of the data.
     """
 
     name: str
@@ -111,6 +115,7 @@ class Errors:
     refused: tuple[Refused, ...]
     points: Points
     calibrated: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def energy(self) -> Error:
@@ -139,7 +144,7 @@ class Errors:
         if self.extrapolated:
             out["extrapolation"] = {name: {"force": error.json()} for name, error in self.extrapolated.items()}
         out["refused"] = [asdict(r) for r in self.refused]
-        return {"potential": self.name, "calibrated": self.calibrated} | out
+        return {"potential": self.name, "calibrated": self.calibrated} | out | {"notes": list(self.notes)}
 
     def figure(self, path: str | Path) -> Path:
         """Draw parity, errors against distance, and the calibration of error bars; return the file."""
@@ -155,6 +160,7 @@ def test(
     keys: LabelKeys = LabelKeys(),  # noqa: B008 frozen
     uncertainty: bool = True,
     points: int = 100_000,
+    contradictions: Contradictions = "refuse",
     progress: Callable[[int], None] = lambda frames: None,
 ) -> Errors:
     """Compare a potential with labelled crystals, as a stream.
@@ -165,19 +171,25 @@ def test(
         keys: names of the labels in files, where they should not be found by themselves.
         uncertainty: judge the error bars as well, where the potential has any.
         points: size of the sample that is kept for figures: of atoms, of frames, of stresses.
+        contradictions: what becomes of labels that contradict each other, as by a wrong unit; "note" goes on.
         progress: called with the number of frames after each batch.
 
     Raises:
-        BadFile: when a path is not there, or no frame could be compared.
+        BadFile: when a path is not there, no frame could be compared, or labels contradict each other.
     """
     name = Path(potential).stem if isinstance(potential, str | Path) else getattr(potential, "kind", "calculator")
     refused: list[Refused] = []
     paths, frames = split(data)
     labelled = iter(frames) if paths is None else read_labels(paths, keys, refused)
-    return errors_of(
-        as_potential(potential), labelled, name=name, refused=refused, uncertainty=uncertainty, points=points,
+    names = keys if paths is None else keys_in(paths, keys)
+    watched = Watched(labelled, names, contradictions)
+    errors = errors_of(
+        as_potential(potential), watched, name=name, refused=refused, uncertainty=uncertainty, points=points,
         progress=progress,
     )  # fmt: skip
+    missing = [key for kind, key in _KEYS.items() if not getattr(errors, kind).count]
+    notes = [] if paths is None else unread_labels(paths, names, missing)
+    return replace(errors, notes=(*notes, *watched.notes))
 
 
 # pytest collects functions of this name from every module that imports it.
