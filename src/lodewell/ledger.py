@@ -6,12 +6,13 @@ starts again skips those whose key is there.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from lodewell.errors import BadFile
 
@@ -79,6 +80,14 @@ class Ledger:
         with self._clear():
             found = self._database.execute("SELECT text FROM items WHERE key = ? ORDER BY place", (key,))
             return [text for (text,) in found]
+
+    def documents(self, key: str) -> Iterator[Any]:
+        """Yield what the texts of a chunk are as JSON."""
+        for text in self.texts(key):
+            try:
+                yield json.loads(text)
+            except (ValueError, TypeError, RecursionError) as error:
+                raise BadFile(f"{self.path}: it is damaged: delete it, and the run starts afresh") from error
 
     def data(self, key: str, extra: bool = False) -> Iterator[bytes | None]:
         """Yield the data, or the extra data, of each item of a chunk."""

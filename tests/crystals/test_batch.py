@@ -1,11 +1,13 @@
 """Packing crystals into flat arrays and taking them apart again."""
 
+import time
+
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 
-from lodewell import Batch, Morse
+from lodewell import Batch, Morse, relax
 from lodewell.crystals.batch import complete_cells
 from lodewell.potentials.base import spatial_order
 
@@ -74,3 +76,51 @@ def test_large_crystals_are_sorted_in_space_and_results_come_back_in_order():
     assert a.energy == pytest.approx(b.energy, rel=1e-12)
     assert np.allclose(a.forces_nc[shuffled], b.forces_nc, atol=1e-11)
     assert np.allclose(a.energies_n[shuffled], b.energies_n, atol=1e-11)
+
+
+SHEARS = {
+    "one edge": [[1, 0, 0], [50, 1, 0], [0, 0, 1]],
+    "two edges": [[1, 0, 0], [50, 1, 0], [0, 50, 1]],
+    "all edges": [[1, 0, 0], [50, 1, 0], [50, 50, 1]],
+    "thousandfold": [[1, 0, 0], [1000, 1, 0], [-1000, 1000, 1]],
+    "left-handed": [[0, 1, 0], [1, 50, 0], [50, 0, 1]],
+}
+
+
+@pytest.mark.parametrize("shear", SHEARS)
+@pytest.mark.parametrize("repeat", [1, 4])
+def test_a_sheared_cell_is_the_same_crystal_and_as_quick(shear, repeat):
+    """50-fold shears were refused as cells without a volume, or took a thousand times as long."""
+    plain = bulk("Cu", cubic=True) * (repeat, repeat, repeat)
+    plain.rattle(0.05, seed=1)
+    sheared = plain.copy()
+    sheared.set_cell(np.array(SHEARS[shear]) @ plain.cell.array, scale_atoms=False)
+    potential = Morse({"Cu-Cu": (0.34, 1.36, 2.87)}, cutoff=6.0)
+    (wanted,) = potential.evaluate(plain)
+    began = time.perf_counter()
+    (found,) = potential.evaluate(sheared)
+    assert time.perf_counter() - began < 0.1
+    assert found.energy == pytest.approx(wanted.energy, rel=1e-12)
+    np.testing.assert_allclose(found.forces_nc, wanted.forces_nc, atol=1e-10)
+    np.testing.assert_allclose(found.stress_cc, wanted.stress_cc, atol=1e-12)
+
+
+def test_a_sheared_crystal_relaxes_to_the_same_minimum():
+    plain = bulk("Cu", a=3.7, cubic=True)
+    sheared = plain.copy()
+    sheared.set_cell(np.array(SHEARS["all edges"]) @ plain.cell.array, scale_atoms=False)
+    potential = Morse({"Cu-Cu": (0.34, 1.36, 2.87)}, cutoff=6.0)
+    one, other = relax([plain, sheared], potential)
+    assert (one.status, other.status) == ("converged", "converged")
+    assert other.energy_per_atom == pytest.approx(one.energy_per_atom, abs=1e-6)
+    assert other.volume_per_atom == pytest.approx(one.volume_per_atom, rel=1e-4)
+    assert other.duplicate_of == 0 or one.duplicate_of == 1
+
+
+def test_other_cells_are_left_as_they_are():
+    needle = Atoms("Cu", cell=[[2.5, 0, 0], [0, 2.5, 0], [0, 0, 250.0]], pbc=True)
+    slanted = Atoms("Cu", cell=[[3, 0, 0], [30, 3, 0], [0, 0, 3]], pbc=True)
+    flat = Atoms("Cu", cell=[[3, 0, 0], [300, 0, 0], [0, 0, 3]], pbc=True)
+    molecule = Atoms("Cu")
+    for atoms in (needle, slanted, flat, molecule):
+        assert np.array_equal(Batch.from_atoms(atoms).cell_bcc[0], atoms.cell.array)

@@ -13,6 +13,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from lodewell.crystals.skew import compact_cells
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -55,7 +57,10 @@ class Batch:
 
     @classmethod
     def from_atoms(cls, crystals: Atoms | Sequence[Atoms]) -> Batch:
-        """Pack ASE atoms; nothing is checked here, see `lodewell.crystals.validate`."""
+        """Pack ASE atoms; nothing is checked here, see `lodewell.crystals.validate`.
+
+        Of a cell sheared to a needle the compact one of the same lattice is taken: see `compact_cells`.
+        """
         if isinstance(crystals, Atoms):
             crystals = [crystals]
         counts = [len(a) for a in crystals]
@@ -65,11 +70,12 @@ class Batch:
             return cls(
                 np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3), np.bool_), first_b
             )
+        pbc_bc = np.array([a.pbc for a in crystals], dtype=np.bool_)
         return cls(
             species_n=np.concatenate([a.numbers for a in crystals]).astype(np.int64),
             positions_nc=np.concatenate([a.positions for a in crystals]).astype(np.float64),
-            cell_bcc=np.array([a.cell.array for a in crystals], dtype=np.float64),
-            pbc_bc=np.array([a.pbc for a in crystals], dtype=np.bool_),
+            cell_bcc=compact_cells(np.array([a.cell.array for a in crystals], dtype=np.float64), pbc_bc),
+            pbc_bc=pbc_bc,
             first_b=first_b,
         )
 

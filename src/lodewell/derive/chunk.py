@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from lodewell.crystals.read import Chunk, Record
 from lodewell.derive.mined import Mine, mine
 from lodewell.derive.options import DeriveOptions
 from lodewell.errors import BadFile
+from lodewell.files import read_bytes
 from lodewell.potentials.statistical import BIN
 
 CLOSEST = 0.5  # Å; no two atoms of a crystal are closer, so one that says so is wrong
@@ -60,15 +62,18 @@ def read_formulas(path: Path) -> frozenset[str]:
         BadFile: when the file cannot be read or a line is no formula.
     """
     try:
-        lines = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bytes(path).decode("utf-8-sig")
+        lines = [line.split("#")[0].strip() for line in text.splitlines()]
+    except UnicodeDecodeError as error:
         raise BadFile(f"{path}: cannot be read as a list of formulas ({error})") from error
     out = set()
     for number, line in enumerate(lines, 1):
         if line:
             try:
+                if any(len(count) > 5 for count in re.findall(r"\d+", line)):
+                    raise ValueError("so many atoms")  # each would be written out
                 out.add(reduced_formula(symbols2numbers(line)))
-            except (KeyError, ValueError, SyntaxError) as error:
+            except (KeyError, ValueError, IndexError, SyntaxError) as error:
                 raise BadFile(f"{path}, line {number}: '{line}' is no formula such as Li3PO4") from error
     return frozenset(out)
 

@@ -24,7 +24,7 @@ from scipy.linalg import solve_triangular
 from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dpocon, dpotrf, dpotrs, dtpqrt
 
-from lodewell.archive import DAMAGE, read_archive
+from lodewell.archive import read_archive
 from lodewell.crystals.batch import Floats
 from lodewell.errors import BadFile, BadOption
 from lodewell.files import atomic_path
@@ -226,10 +226,15 @@ class Streamed:
             streamed = cls(header["parameters"], header["exact"])
             for key, count in header["counts"].items():
                 kind, fold = key.rsplit(".", 1)
-                streamed._of(kind, int(fold)).restore(arrays[f"{key}.loose"], arrays.get(f"{key}.square"), count)
-        except DAMAGE as error:
+                loose, square = arrays[f"{key}.loose"], arrays.get(f"{key}.square")
+                size = streamed.parameters + 1
+                if loose.ndim != 2 or loose.shape[1] != size or (square is not None and square.shape != (size, size)):
+                    raise ValueError(f"{key} has not {size} columns")
+                streamed._of(kind, int(fold)).restore(loose, square, int(count))
+            meta = dict(header["meta"])
+        except Exception as error:  # a damaged file may fail anywhere
             raise BadFile(f"{path}: not the rows of a fit, or cut short ({error}): fit again from the data") from error
-        return streamed, header["meta"]
+        return streamed, meta
 
 
 def merged(parts: Iterable[Streamed]) -> Streamed | None:

@@ -123,7 +123,7 @@ def _sections(text: str, path: str) -> dict[str, tuple[Floats, Floats]]:
         number, words = lines[at]
         if at + 1 >= len(lines) or "N" not in lines[at + 1][1]:
             raise BadFile(f"{path}: line {number}: expected the name of a section and a line such as 'N 500 R 1 10'")
-        count, spaced = _parameters(lines[at + 1], path)
+        count, spaced = _parameters(lines[at + 1], path, len(lines))
         body = lines[at + 2 : at + 2 + count]
         try:
             rows = np.array([[float(w) for w in row[1:4]] for _, row in body], dtype=np.float64)
@@ -138,15 +138,19 @@ def _sections(text: str, path: str) -> dict[str, tuple[Floats, Floats]]:
     return out
 
 
-def _parameters(line: tuple[int, list[str]], path: str) -> tuple[int, Floats | None]:
+def _parameters(line: tuple[int, list[str]], path: str, most: int) -> tuple[int, Floats | None]:
     """Return the number of rows, and the distances if the line sets them."""
     number, words = line
     try:
         count = int(words[words.index("N") + 1])
+        if not 2 <= count <= most:
+            raise BadFile(f"{path}: line {number}: {count} rows are announced, which are not there; it is cut short")
         for style, power in (("R", 1), ("RSQ", 2)):
             if style in words:
                 low, high = (float(w) for w in words[words.index(style) + 1 : words.index(style) + 3])
                 return count, np.linspace(low**power, high**power, count) ** (1 / power)
+    except BadFile:
+        raise
     except (ValueError, IndexError) as error:
         raise BadFile(f"{path}: line {number}: cannot be understood ({' '.join(words)}): {error}") from error
     if "BITMAP" in words:

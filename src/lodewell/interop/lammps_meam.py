@@ -18,6 +18,7 @@ from ase.data import atomic_masses, atomic_numbers, chemical_symbols
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
 from lodewell.files import atomic_path, read_bytes
 from lodewell.interop.curves import chosen_elements, folder
+from lodewell.interop.lone import noted_energies
 from lodewell.potentials.meam import MEAM, ROLES
 from lodewell.potentials.meam_splines import Spline
 
@@ -143,13 +144,15 @@ def read_meam_spline(path: str | Path, elements: str | Sequence[str] | None = No
         raise UnsupportedElement(f"{path}: there is no spline for {', '.join(lacking)}; it holds {', '.join(symbols)}")
     kept = set(wanted or symbols)
     mine = {role: {n: s for n, s in splines.items() if set(n.split("-")) <= kept} for role, splines in found.items()}
-    return MEAM(mine["phi"], mine["rho"], mine["u"], mine["f"], mine["g"], _lone(text.partition("\n")[0]))
+    return MEAM(mine["phi"], mine["rho"], mine["u"], mine["f"], mine["g"], _lone(path, text.partition("\n")[0]))
 
 
-def _lone(comment: str) -> dict[str, float]:
+def _lone(path: str | Path, comment: str) -> dict[str, float]:
     """Return the energies of lone atoms that lodewell noted."""
-    words = comment.partition(_LONE)[2].split()
-    return {s: float(e) for s, e in zip(words[::2], words[1::2], strict=True)}
+    try:
+        return noted_energies(comment.partition(_LONE)[2].split())
+    except BadFile as error:
+        raise BadFile(f"{path}: {error}") from error
 
 
 def _and_then(first: tuple[int, list[str]], rest: Lines) -> Lines:

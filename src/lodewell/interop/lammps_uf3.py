@@ -27,6 +27,7 @@ from lodewell.crystals.batch import Floats
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
 from lodewell.files import atomic_path, read_bytes
 from lodewell.interop.curves import chosen_elements, folder
+from lodewell.interop.lone import noted_energies
 from lodewell.potentials.bspline import Axis
 from lodewell.potentials.uf import UF, Pair, Spline2, Spline3, Triple, name
 
@@ -227,8 +228,11 @@ def read_uf3(paths: str | Path | Sequence[str | Path], elements: str | Sequence[
             if words[0].startswith(_HEAD):
                 reader.spline(pairs, triples)
             elif " ".join(words).startswith(_LONE):
-                noted = words[len(_LONE.split()) :]
-                energies |= {atomic_numbers[s]: float(e) for s, e in zip(noted[::2], noted[1::2], strict=True)}
+                try:
+                    noted = noted_energies(words[len(_LONE.split()) :])
+                except BadFile as error:
+                    raise BadFile(f"{reader.path}: {error}") from error
+                energies |= {atomic_numbers[symbol]: energy for symbol, energy in noted.items()}
             elif not words[0].startswith("#"):
                 raise reader.refusal("'#UF3 POT ...', with which every spline begins")
     files = ", ".join(map(str, several))

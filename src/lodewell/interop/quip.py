@@ -267,6 +267,8 @@ def _terms(path: Path, entry: Element, words: Wording) -> list[Term]:
 def _sparse(path: Path, entry: Element, points: list[Element], kind: str, shape: tuple[int, int]) -> Floats:
     """Return sparse points, of the file beside or of the XML itself."""
     name = entry.get("sparseX_filename")
+    if name is not None and Path(name).name != name:
+        raise BadFile(f"the sparse points of its {kind} are said to be in '{name}': only a file beside it is read")
     where = path if name is None else path.parent / name
     if name is None:
         text = " ".join(word for p in points for word in p.itertext()).encode()

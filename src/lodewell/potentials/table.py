@@ -18,6 +18,7 @@ from lodewell.potentials._pair_sums import sum_pairs
 from lodewell.potentials.base import Potential
 from lodewell.potentials.pair import pair_name, pair_species
 
+MOST_POINTS = 1_000_000  # of a curve
 _BLOCK = 256  # curves that are joined at a time, since splines take several times the room of what comes of them
 
 
@@ -129,6 +130,8 @@ class PairTable(CurvePotential):
         if not ends or max(ends.values()) - min(ends.values()) > 1e-9:
             raise BadOption(f"all curves of a table must end at the same cutoff, not at {ends}")
         self.cutoff = max(ends.values())
+        if not (spacing > 0.0 and self.cutoff <= MOST_POINTS * spacing):
+            raise BadOption(f"a table to {self.cutoff} Å every {spacing} Å would have too many points")
         species = sorted({z for name in curves for z in pair_species(name)})
         count = max(2, round(self.cutoff / spacing))
         r_k = np.linspace(0.0, self.cutoff, count + 1)
@@ -166,6 +169,8 @@ def _resampled(r: ArrayLike, u: ArrayLike, r_k: Floats) -> Floats:
     known_r, known_u = np.asarray(r, dtype=float), np.asarray(u, dtype=float)
     if known_r.ndim != 1 or known_r.shape != known_u.shape or len(known_r) < 2 or (np.diff(known_r) <= 0).any():
         raise BadOption("a tabulated curve needs two lists of equal length, distances increasing")
+    if not (np.isfinite(known_r).all() and np.isfinite(known_u).all()):
+        raise BadOption("a tabulated curve needs finite numbers")
     spline = CubicSpline(known_r, known_u)
     start = known_u[0] + float(spline(known_r[0], 1)) * (r_k - known_r[0])
     return np.asarray(np.where(r_k < known_r[0], start, spline(r_k)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lodewell.errors import BadCrystal, BadFile, BadOption, did_you_mean
+from lodewell.files import read_bytes
 from lodewell.predict.identity import ID_KEYS
 from lodewell.predict.targets import number
 
@@ -30,9 +32,9 @@ def read_table(path: str | Path, properties: Sequence[str], id_key: str | None, 
         BadOption: for a property that is no column.
     """
     try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as handle:
-            cells = [(handle_line, row) for handle_line, row in enumerate(csv.reader(handle), 1) if any(row)]
-    except (OSError, csv.Error) as err:
+        lines = io.StringIO(read_bytes(path).decode("utf-8-sig", "surrogateescape"), newline="")
+        cells = [(line, row) for line, row in enumerate(csv.reader(lines), 1) if any(row)]
+    except csv.Error as err:
         raise BadFile(f"{path}: cannot be read as a CSV ({err}); check the path and the format") from err
     if not cells:
         raise BadFile(f"{path}: the table is empty")

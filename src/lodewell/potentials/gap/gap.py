@@ -66,6 +66,9 @@ class Term:
                 f"{self.points_md.shape}, and as many cutoff factors, not {self.cutoff_m.shape}"
             )
 
+        if not all(np.isfinite(part).all() for part in (self.points_md, self.cutoff_m, self.weights_m)):
+            raise BadOption(f"{self.descriptor.name}: sparse points and weights must be finite numbers")
+
     def kernel(self, single: bool = False) -> Kernel:
         """Return the kernel of the sparse points."""
         make = _KERNELS[self.descriptor.kind]
@@ -101,6 +104,8 @@ class GAP(Potential):
         single: bool = False,
     ) -> None:
         self.energies = dict(energies)
+        if not all(1 <= z <= 118 and np.isfinite(energy) for z, energy in self.energies.items()):
+            raise BadOption("energies of lone atoms must be finite numbers, by atomic number")
         self.terms = tuple(terms)
         self.baseline = baseline
         self.single = single

@@ -1,0 +1,47 @@
+"""Cells sheared until they are needles: their lattice has a compact cell, with which neighbours are found quickly."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from lodewell.crystals.images import determinant
+
+# Volume over the product of the edges: 1 for a box, 0.7 for the primitive cell of fcc, 0.02 for an edge sheared 50-fold.
+COMPACT = 0.01
+
+
+@njit(cache=True, error_model="numpy")
+def is_sheared(cell):
+    """Tell whether the volume of a cell is tiny beside the product of its edges, but not zero."""
+    product = 1.0
+    for k in range(3):
+        product *= cell[k, 0] ** 2 + cell[k, 1] ** 2 + cell[k, 2] ** 2
+    volume = determinant(cell)
+    return 1e-24 * product < volume * volume < COMPACT * COMPACT * product
+
+
+@njit(cache=True, error_model="numpy")
+def any_sheared(cells, pbc):
+    """Tell whether any crystal that is periodic in three directions has a sheared cell."""
+    for b in range(len(cells)):
+        if pbc[b, 0] and pbc[b, 1] and pbc[b, 2] and is_sheared(cells[b]):
+            return True
+    return False
+
+
+def compact_cells(cells: NDArray[np.float64], pbc: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return cells (B, 3, 3) with those that are sheared replaced by the Minkowski-reduced ones of the same lattice.
+
+    Atoms stay where they are: the crystal is the same, and so are its energy, forces and stress.
+    """
+    if not any_sheared(cells, pbc):
+        return cells
+    from ase.geometry import minkowski_reduce
+
+    out = cells.copy()
+    for b in range(len(cells)):
+        if pbc[b].all() and is_sheared(cells[b]):
+            out[b] = minkowski_reduce(cells[b])[0]
+    return out
