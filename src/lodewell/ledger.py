@@ -87,7 +87,11 @@ class Ledger:
             try:
                 yield json.loads(text)
             except (ValueError, TypeError, RecursionError) as error:
-                raise BadFile(f"{self.path}: it is damaged: delete it, and the run starts afresh") from error
+                raise self.damaged() from error
+
+    def damaged(self) -> BadFile:
+        """Make the refusal of a ledger whose content is not what was put in."""
+        return BadFile(f"{self.path}: it is damaged: delete it, and the run starts afresh")
 
     def data(self, key: str, extra: bool = False) -> Iterator[bytes | None]:
         """Yield the data, or the extra data, of each item of a chunk."""

@@ -8,27 +8,28 @@ from numpy.typing import NDArray
 
 from lodewell.crystals.images import determinant
 
-# Volume over the product of the edges: 1 for a box, 0.7 for the primitive cell of fcc, 0.02 for an edge sheared 50-fold.
+# Volume over the product of the edges: 1 for a box, 0.7 for the primitive cell of fcc, 0.02 for one edge sheared
+# 50-fold, which costs nothing yet.
 COMPACT = 0.01
 
 
 @njit(cache=True, error_model="numpy")
-def is_sheared(cell):
+def is_sheared(cell: NDArray[np.float64]) -> bool:
     """Tell whether the volume of a cell is tiny beside the product of its edges, but not zero."""
     product = 1.0
     for k in range(3):
         product *= cell[k, 0] ** 2 + cell[k, 1] ** 2 + cell[k, 2] ** 2
     volume = determinant(cell)
-    return 1e-24 * product < volume * volume < COMPACT * COMPACT * product
+    return bool(1e-24 * product < volume * volume < COMPACT * COMPACT * product)
 
 
 @njit(cache=True, error_model="numpy")
-def any_sheared(cells, pbc):
+def any_sheared(cells: NDArray[np.float64], pbc: NDArray[np.bool_]) -> bool:
     """Tell whether any crystal that is periodic in three directions has a sheared cell."""
+    sheared = False
     for b in range(len(cells)):
-        if pbc[b, 0] and pbc[b, 1] and pbc[b, 2] and is_sheared(cells[b]):
-            return True
-    return False
+        sheared |= pbc[b, 0] and pbc[b, 1] and pbc[b, 2] and is_sheared(cells[b])
+    return bool(sheared)
 
 
 def compact_cells(cells: NDArray[np.float64], pbc: NDArray[np.bool_]) -> NDArray[np.float64]:

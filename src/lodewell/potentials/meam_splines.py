@@ -15,6 +15,7 @@ from lodewell.errors import BadOption
 
 # Knots this close to even spacing (in spacings) are taken for even: files print them with some ten digits.
 _EVEN = 1e-6
+MOST_CELLS = 1_000_000  # into which the shortest interval would cut the whole spline
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,8 @@ class Spline:
             raise BadOption("knots, values and slopes of a spline must be finite numbers")
         if (np.diff(x_k) <= 0.0).any():
             raise BadOption(f"the knots of a spline must increase, not {', '.join(f'{x:g}' for x in x_k)}")
+        if x_k[-1] - x_k[0] > MOST_CELLS * np.diff(x_k).min():
+            raise BadOption(f"two knots of a spline are {np.diff(x_k).min():g} apart, too close for its length")
         object.__setattr__(self, "x_k", x_k)
         object.__setattr__(self, "y_k", y_k)
         object.__setattr__(self, "slopes", slopes)

@@ -7,7 +7,6 @@ frame, in the names of files and in their comment lines.
 from __future__ import annotations
 
 import csv
-import json
 import platform
 import time
 from collections import Counter
@@ -89,9 +88,9 @@ class Output:
         cls, job: Folder, ledger: Ledger, keys: Sequence[str], calibrated: bool, note: Callable[[str], None]
     ) -> Output:
         """Rank what the chunks of the ledger hold; `calibrated` is the potential."""
-        lines = [(key, place, text) for key in keys for place, text in enumerate(ledger.texts(key))]
+        lines = [(key, place, line) for key in keys for place, line in enumerate(ledger.documents(key))]
         home = [(key, place) for key, place, _ in lines]
-        results = [Relaxed(**json.loads(text)) for _, _, text in lines]
+        results = [Relaxed(**line) for _, _, line in lines]
         comparison = Comparison(lambda k: _atoms(ledger, *home[k])) if job.duplicates else None
         results = ranked(results, job.options.pressure, comparison, calibrated)
         return cls(job.out, ledger, keys, home, results, stems(results), note)
@@ -131,8 +130,9 @@ class Output:
 
 
 def _atoms(ledger: Ledger, key: str, place: int) -> Atoms:
-    found = next(parse_frames(ledger.piece(key, place) or b""))
-    assert isinstance(found, Atoms)
+    found = next(parse_frames(ledger.piece(key, place) or b""), None)
+    if not isinstance(found, Atoms):
+        raise ledger.damaged()
     return found
 
 
