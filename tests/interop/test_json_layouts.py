@@ -22,6 +22,14 @@ def structure(edge: float) -> dict[str, Any]:
     return {"@module": "pymatgen.core.structure", "@class": "Structure", "lattice": {"matrix": matrix}, "sites": sites}
 
 
+def cif(edge: float) -> str:
+    lengths = "".join(
+        f"_cell_length_{x} {edge}\n_cell_angle_{y} 90\n" for x, y in zip("abc", ("alpha", "beta", "gamma"), strict=True)
+    )
+    sites = "".join(f"_atom_site_{x}\n" for x in ("label", "fract_x", "fract_y", "fract_z"))
+    return f"data_x\n_space_group_name_H-M_alt 'P 1'\n{lengths}loop_\n{sites}Cs 0 0 0\nCl 0.5 0.5 0.5\n"
+
+
 S = [structure(edge) for edge in EDGES]
 PAIRS = list(zip(NAMES, S, strict=True))
 
@@ -51,6 +59,11 @@ LAYOUTS: dict[str, Any] = {
                      "data": [{"mp_id": name, "structure": s} for name, s in PAIRS]},
     "job store": [{"uuid": name, "name": "relax", "output": {"structure": s, "input": {"structure": S[0]}}}
                   for name, s in PAIRS],
+    "pairs": [[name, s] for name, s in PAIRS],
+    "lists by name": {"m": S[:2], "n": S[2:]},
+    "fireworks": [{"fw_id": name, "state": "READY", "spec": {"structure": s}} for name, s in PAIRS],
+    "CIF as text": [{"material_id": name, "gap": 1.0, "cif": cif(edge)}
+                    for name, edge in zip(NAMES, EDGES, strict=True)],
     "tasks of atomate": [{"task_id": name, "input": {"crystal": S[0]}, "output": {"crystal": s}} for name, s in PAIRS],
 }  # fmt: skip
 
@@ -71,8 +84,11 @@ def test_every_crystal_keeps_its_name(
 ) -> None:
     path = tmp_path / "a.json.gz"
     path.write_bytes(gzip.compress(json.dumps(LAYOUTS[layout], indent=indent).encode()))
-    expected = list(zip(range(3), NAMES, EDGES, strict=True))
+    names = ["m-0", "m-1", "n-0"] if layout == "lists by name" else NAMES
+    expected = list(zip(range(3), names, EDGES, strict=True))
     assert told(list(read_crystals(path))) == expected
+    if layout in ("pairs", "lists by name"):  # nobody publishes large ones
+        return
     assert told(in_pieces(path, monkeypatch)) == expected
 
 
@@ -115,3 +131,12 @@ def test_what_a_document_states_on_the_way_to_its_structure_is_kept(tmp_path: Pa
     (tmp_path / "a.json").write_text(json.dumps(LAYOUTS["Alexandria"]))
     infos = [r.atoms.info for r in read_crystals(tmp_path / "a.json") if r.atoms is not None]
     assert infos == [{"id": name, "e_above_hull": 0.0} for name in NAMES]
+
+
+def test_entries_of_optimade_without_positions_say_which_fields_to_ask_for(tmp_path: Path) -> None:
+    for attributes in (None, {"nsites": 2}, {"cartesian_site_positions": None, "species_at_sites": None}):
+        (tmp_path / "a.json").write_text(
+            json.dumps({"data": [{"id": "1", "type": "structures", "attributes": attributes}]})
+        )
+        (record,) = read_crystals(tmp_path / "a.json")
+        assert "ask the server for both fields" in (record.error or "")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from lodewell.errors import BadFile
-from lodewell.interop.json_layouts import is_crystal
+from lodewell.interop.json_documents import is_crystal
 from lodewell.interop.pymatgen import IDENTIFIERS, STRUCTURES
 
 LONGEST_HEAD = 1 << 25  # bytes to look through for the first crystal

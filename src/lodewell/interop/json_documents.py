@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from ase import Atoms
 
 from lodewell.errors import BadCrystal
-from lodewell.interop import jarvis, optimade, pymatgen
+from lodewell.interop import cif_text, jarvis, optimade, pymatgen
 
 Outcome: TypeAlias = Atoms | str
 
 
+KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Atoms]], ...] = (
+    (optimade.is_structure, optimade.from_structure),
+    (pymatgen.is_structure, pymatgen.from_structure),
+    (jarvis.is_atoms, jarvis.from_atoms),
+    (jarvis.is_entry, jarvis.from_entry),
+    (pymatgen.is_entry, pymatgen.from_entry),
+    (cif_text.is_entry, cif_text.from_entry),
+)
+
+
+def is_crystal(value: Any) -> bool:
+    """Tell whether a JSON value is one crystal, or a document about one."""
+    return any(known(value) for known, _ in KINDS)
+
+
 def from_document(document: Any) -> Atoms | None:
     """Turn one JSON value into atoms; None when it is no crystal of a known kind, `BadCrystal` when it is a bad one."""
-    if optimade.is_structure(document):
-        return optimade.from_structure(document)
-    if pymatgen.is_structure(document):
-        return pymatgen.from_structure(document)
-    if jarvis.is_atoms(document):
-        return jarvis.from_atoms(document)
-    if jarvis.is_entry(document):
-        return jarvis.from_entry(document)
-    if pymatgen.is_entry(document):
-        return pymatgen.from_entry(document)
-    return None
+    return next((read(document) for known, read in KINDS if known(document)), None)
 
 
 def crystal_or_reason(document: Any, key: str | None = None) -> Outcome:

@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lodewell.interop import jarvis, optimade, pymatgen
+from lodewell.interop import pymatgen
+from lodewell.interop.json_documents import is_crystal
 from lodewell.interop.pymatgen import decoded
 
 SIDE = frozenset({"meta", "links", "included", "schema"})  # what servers and pandas add to their data
 DEEPEST = 5  # levels between the outermost bracket and a crystal
-
-
-def is_crystal(value: Any) -> bool:
-    """Tell whether a JSON value is one crystal, or a document about one."""
-    return (
-        optimade.is_structure(value)
-        or pymatgen.is_structure(value)
-        or jarvis.is_atoms(value)
-        or jarvis.is_entry(value)
-        or pymatgen.is_entry(value)
-    )
 
 
 def entries(value: Any, key: str | None = None) -> Iterator[tuple[Any, str | None]]:
@@ -29,6 +19,7 @@ def entries(value: Any, key: str | None = None) -> Iterator[tuple[Any, str | Non
     Understood are one crystal, lists, tables by identifier of any depth (MPtrj has frames within materials), answers of
     servers, ComputedStructureEntries of Alexandria, and what pandas writes by rows, by columns and split (matbench).
     """
+    value = decoded(value)
     if is_crystal(value) or not isinstance(value, dict | list):
         yield value, key
     elif isinstance(value, list):
@@ -41,7 +32,10 @@ def entries(value: Any, key: str | None = None) -> Iterator[tuple[Any, str | Non
 
 
 def _items(items: list[Any], key: str | None) -> Iterator[tuple[Any, str | None]]:
-    """Yield the entries of a list; under a key that names it, they are numbered."""
+    """Yield the entries of a list; under a key that names it, they are numbered; a pair is a name and its crystal."""
+    if len(items) == 2 and isinstance(items[0], str) and is_crystal(items[1]):
+        yield items[1], items[0]
+        return
     if not any(isinstance(item, dict | list) for item in items):
         items = [items] if items else []
     for k, item in enumerate(items):
@@ -61,9 +55,12 @@ def _within(value: dict[str, Any], key: str | None) -> Iterator[tuple[Any, str |
         yield from entries(value["data"])
     elif not holding:
         yield value, key
+    own = _name(pymatgen.identifier([value])) or key
     for name, room in holding.items() if not table else rooms.items() if holding else ():
         if isinstance(room, list):
             yield from _items(room, name if len(holding) > 1 else None)
+        elif len(holding) == 1 and not table:  # the document's, whatever it calls its room
+            yield from entries(room, own)
         elif name in holding:
             yield from entries(room, name)
         else:

@@ -15,7 +15,8 @@ from lodewell.interop.pymatgen import plain_info
 def is_structure(document: Any) -> bool:
     """Tell whether a JSON value is an OPTIMADE structure resource."""
     attributes = document.get("attributes") if isinstance(document, dict) else None
-    return isinstance(attributes, dict) and "cartesian_site_positions" in attributes
+    has_positions = isinstance(attributes, dict) and "cartesian_site_positions" in attributes
+    return has_positions or (isinstance(document, dict) and document.get("type") == "structures" and "id" in document)
 
 
 def _element(species: dict[str, Any], site: int) -> str:
@@ -34,7 +35,7 @@ def _element(species: dict[str, Any], site: int) -> str:
 
 def from_structure(document: dict[str, Any]) -> Atoms:
     """Turn a structure resource into atoms; raises `BadCrystal` for partial occupancy or missing positions."""
-    attributes = document["attributes"]
+    attributes = document.get("attributes") or {}
     species = {s["name"]: s for s in attributes.get("species") or []}
     names = attributes.get("species_at_sites") or []
     positions = attributes.get("cartesian_site_positions")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +18,7 @@ MODULI = ("bulk_modulus", "shear_modulus")
 STRUCTURAL = frozenset({"nsites", "volume", "density", "density_atomic"})  # true of the structure as it came only
 SPECIAL = KNOWN_NAMES | {"occupancy", "spacegroup", "unit_cell"}  # to ASE, or here, keys of another meaning
 LONGEST = 80  # characters of text that is kept
-IDENTIFIERS = ("material_id", "task_id", "mp_id", "id", "entry_id", "mat_id", "jid", "uuid", "_id")
+IDENTIFIERS = ("material_id", "task_id", "mp_id", "id", "entry_id", "mat_id", "jid", "uuid", "fw_id", "_id")
 STRUCTURES = (  # under which names documents keep their structure, the one that counts first
     "structure", "final_structure", "relaxed_structure", "optimized_structure", "output_structure", "crystal",
     "crystal_structure", "computed_structure_entry", "initial_structure", "unrelaxed_structure", "input_structure",
@@ -41,15 +42,20 @@ def from_entry(document: dict[str, Any]) -> Atoms:
     atoms = from_structure(structure)
     if isinstance(document.get("data"), dict) and document["data"] not in documents:  # of ComputedStructureEntries
         documents.append(document["data"])
-    known = [d[key] for d in documents for key in IDENTIFIERS if isinstance(d.get(key), str | int) and d[key] != ""]
-    if known:
-        atoms.info["id"] = known[0]
+    if (name := identifier(documents)) is not None:
+        atoms.info["id"] = name
     for outer in reversed(documents):
         atoms.info |= stated(outer)
         for name in MODULI:
             if isinstance(outer.get(name), dict):
                 atoms.info |= {f"{name}_{mean}": value for mean, value in stated(outer[name]).items()}
     return atoms
+
+
+def identifier(documents: Iterable[dict[str, Any]]) -> str | int | None:
+    """Return the first identifier that documents have, None where they have none."""
+    known = (d[key] for d in documents for key in IDENTIFIERS if isinstance(d.get(key), str | int) and d[key] != "")
+    return next(known, None)
 
 
 def decoded(value: Any) -> Any:
