@@ -45,10 +45,13 @@ def test_score_json_has_a_row_for_every_crystal_in_order(files):
     assert all(wanted <= set(r) for r in rows)
     assert (rows[5]["status"], rows[20]["status"]) == ("unsupported", "bad input")
     assert "Au" in rows[5]["message"]
-    assert sorted(r["rank"] for r in rows if r["rank"]) == list(range(1, 20))
+    assert [r["index"] for r in rows] == list(range(21))
+    for formula in {r["formula"] for r in rows if r["rank"]}:
+        ranks = [r["rank"] for r in rows if r["formula"] == formula]
+        assert sorted(ranks) == list(range(1, len(ranks) + 1))
     assert rows[3]["contacts"][0]["text"].startswith("Li1–O2")
     assert rows[3]["contacts"][0]["distance"] == pytest.approx(1.2)
-    assert rows[3]["rank"] == 19
+    assert rows[3]["rank"] == max(r["rank"] for r in rows if r["formula"] == rows[3]["formula"])
     assert "NaN" not in result.stdout
 
 
@@ -56,7 +59,7 @@ def test_score_prints_a_table_and_writes_csv(files):
     result = run("score", "in", "-p", "salt.lodewell", "--out", "rows.csv", "--limit", "4")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0].split()[:3] == ["rank", "crystal", "formula"]
+    assert lines[1].split()[:5] == ["index", "crystal", "formula", "rank", "(kT/atom)"]
     assert "and 15 more" in result.stdout
     assert "19 scored" in result.stdout
     assert "1 with odd contacts" in result.stdout
@@ -66,12 +69,12 @@ def test_score_prints_a_table_and_writes_csv(files):
     assert len(rows) == 21
     assert rows[3]["contacts"].startswith("Li1–O2")
     assert rows[5]["energy_per_atom"] == ""
-    energies = [float(line.split()[3]) for line in lines[1:5]]
-    assert energies == sorted(energies)
+    shares = [float(line.split()[5]) for line in lines[2:6]]
+    assert shares == sorted(shares)
     by_percentile = run(
         "score", "in", "-p", "salt.lodewell", "--sort", "percentile", "--limit", "0"
     ).stdout.splitlines()
-    percentiles = [float(line.split()[4]) for line in by_percentile[1:20]]
+    percentiles = [float(line.split()[5]) for line in by_percentile[2:21]]
     assert percentiles == sorted(percentiles)
 
 

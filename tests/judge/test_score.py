@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lodewell import LennardJones, Statistical, neighbour_list
 from lodewell.crystals.chemistry import element_set
 from lodewell.judge.contacts import ODD
-from lodewell.judge.score import percentile, score
+from lodewell.judge.score import best_first, percentile, score
 from lodewell.potentials.statistical import BIN, Known
 
 
@@ -182,10 +182,24 @@ def test_other_families_and_sums(table, salts):
 
 def test_rank_follows_the_energy(table, salts):
     rows = score(salts, table)
-    best = sorted(rows, key=lambda r: r.rank)
-    assert [r.rank for r in best] == list(range(1, len(rows) + 1))
-    assert all(a.energy_per_atom <= b.energy_per_atom for a, b in pairwise(best))
+    for formula in {r.formula for r in rows}:
+        best = sorted((r for r in rows if r.formula == formula), key=lambda r: r.rank)
+        assert [r.rank for r in best] == list(range(1, len(best) + 1))
+        assert all(a.energy_per_atom <= b.energy_per_atom for a, b in pairwise(best))
+    assert [r.index for r in rows] == list(range(len(rows)))
+    assert all(a.percentile <= b.percentile for a, b in pairwise(best_first(rows)))
     assert {element_set(a.numbers) for a in salts} == set(table.known.systems)
+
+
+def test_energies_that_no_percentile_compares_are_put_on_a_hull():
+    lj = LennardJones({"Li-Li": (0.05, 3.0), "Li-O": (0.1, 1.8), "O-O": (0.02, 3.0)}, cutoff=5.0)
+    lithium, oxygen = bulk("Li"), bulk("O", "fcc", a=4.2)
+    mixed = bulk("LiO", "rocksalt", a=4.2)
+    a, b, c = score([lithium, oxygen, mixed], lj)
+    ends = 0.5 * (a.energy_per_atom + b.energy_per_atom)
+    assert (a.above_hull, b.above_hull) == (0.0, 0.0)
+    assert c.above_hull == pytest.approx(max(0.0, c.energy_per_atom - ends), abs=1e-9)
+    assert best_first([a, b, c])[-1].above_hull == max(a.above_hull, b.above_hull, c.above_hull)
 
 
 def test_files_through_workers_keep_their_order(table, salts, tmp_path):

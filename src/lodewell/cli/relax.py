@@ -134,7 +134,7 @@ def _show(results: list[Relaxed], job: Folder, limit: int) -> None:
     counts = Counter(r.status for r in results)
     screen.print("\n" + ", ".join(f"{count:,} {status}" for status, count in counts.most_common()) + ".")
     bad = [r for r in results if not r.sane or r.charge or r.doubled]
-    for r in bad[:8]:
+    for r in sorted(bad, key=lambda r: r.sane)[:8]:
         word = r.status if not r.sane or r.charge else "volume"
         screen.print(marked("red", f"{word}:", f" {names[r.index]}: {r.message}"))
     if len(bad) > 8:
@@ -167,7 +167,7 @@ def _show_files(job: Folder, drawn: list[str], notes: list[str]) -> None:
 
 def _table(shown: list[Relaxed], names: list[str], equals: Mapping[int, int]) -> Table:
     """Return a table of these crystals, without columns that no crystal fills."""
-    from rich.table import Table
+    from lodewell.cli.tables import fixed, table_of
 
     per_atom = "eV/atom" if any(r.above_hull is not None for r in shown) else "kT/atom"
     columns = {
@@ -175,25 +175,15 @@ def _table(shown: list[Relaxed], names: list[str], equals: Mapping[int, int]) ->
         "crystal": [names[r.index] for r in shown],
         "formula": [r.formula or "" for r in shown],
         "rank": [str(r.rank) for r in shown],
-        f"energy\n({per_atom})": [_fixed(r.energy_per_atom, 3) for r in shown],
-        f"above hull\n({per_atom})": [_fixed(r.above_hull, 3) for r in shown],
-        "percentile\n(%)": [_fixed(r.percentile, 1) for r in shown],
-        f"fell by\n({per_atom})": [_fixed(_fall(r), 3) for r in shown],
-        "volume\n(change, %)": [_fixed(r.growth and 100.0 * (r.growth - 1.0), 1, "+") for r in shown],
+        f"energy\n({per_atom})": [fixed(r.energy_per_atom, 3) for r in shown],
+        f"above hull\n({per_atom})": [fixed(r.above_hull, 3) for r in shown],
+        "percentile\n(%)": [fixed(r.percentile, 1) for r in shown],
+        f"fell by\n({per_atom})": [fixed(_fall(r), 3) for r in shown],
+        "volume\n(change, %)": [fixed(r.growth and 100.0 * (r.growth - 1.0), 1, "+") for r in shown],
         "steps": [str(r.steps) for r in shown],
         "": [_remarks(r, equals.get(r.index, 0)) for r in shown],
     }
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    filled = {name: cells for name, cells in columns.items() if any(cell not in ("", "–") for cell in cells)}
-    for name in filled:
-        table.add_column(name, justify="left" if name in ("crystal", "formula", "") else "right", overflow="fold")
-    for row in zip(*filled.values(), strict=True):
-        table.add_row(*row)
-    return table
-
-
-def _fixed(value: float | None, digits: int, sign: str = "") -> str:
-    return "–" if value is None else f"{value:{sign}.{digits}f}"
+    return table_of(columns, left=("crystal", "formula", ""))
 
 
 def _fall(r: Relaxed) -> float | None:

@@ -11,6 +11,8 @@ import typer
 from lodewell.cli.options import AsJson, ClusterSpec, CrystalPaths, PotentialName, WorkerCount
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from lodewell.judge.score import Scored
 
 
@@ -42,21 +44,23 @@ def command(
     """
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json, print_passed_over
-    from lodewell.judge.score import ranked, score_stream
+    from lodewell.judge.score import ranked, score_stream, wants_hull
+    from lodewell.potentials.store import load
 
+    model = load(potential)
     rows: list[Scored] = []
     with progress("scoring crystals") as bar:
-        for scored in score_stream(paths, potential, workers=workers, cluster=cluster):
+        for scored in score_stream(paths, model, workers=workers, cluster=cluster):
             rows.append(scored)
             bar.advance()
-    rows = ranked(rows)
+    rows = ranked(rows, hull=wants_hull(model))
     print_passed_over(paths)
     if out is not None:
         _write_csv(rows, out)
     if as_json:
         print_json([row.row() for row in rows])
     else:
-        _show(rows, sort, limit, potential, out)
+        _show(rows, sort, limit, potential, "eV/atom" if model.calibrated else "kT/atom", out)
 
 
 def _write_csv(rows: list[Scored], out: Path) -> None:
@@ -64,8 +68,8 @@ def _write_csv(rows: list[Scored], out: Path) -> None:
 
     from lodewell.files import text_file
 
-    columns = ("rank", "file", "frame", "id", "formula", "status", "message", "energy_per_atom", "percentile",
-               "percentile_among", "volume_per_atom", "contacts", "warnings")  # fmt: skip
+    columns = ("index", "rank", "file", "frame", "id", "formula", "status", "message", "energy_per_atom", "percentile",
+               "percentile_among", "above_hull", "volume_per_atom", "contacts", "warnings")  # fmt: skip
     with text_file(out, newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(columns)
@@ -75,32 +79,20 @@ def _write_csv(rows: list[Scored], out: Path) -> None:
             writer.writerow(["" if v is None else v for v in values.values()])
 
 
-def _show(rows: list[Scored], sort: Order, limit: int, potential: str, out: Path | None) -> None:
+def _show(rows: list[Scored], sort: Order, limit: int, potential: str, unit: str, out: Path | None) -> None:
     from collections import Counter
-
-    from rich.table import Table
 
     from lodewell.cli.tables import console, marked
     from lodewell.crystals.names import places
+    from lodewell.judge.score import best_first
 
-    screen, name_of = console(), dict(zip(map(id, rows), places(rows), strict=True))
-    good = [r for r in rows if r.rank is not None]
-    keys = {Order.rank: lambda r: r.rank, Order.percentile: lambda r: (r.percentile, r.rank)}
+    screen, names = console(), places(rows)
+    good = best_first(rows)
+    keys = {Order.percentile: lambda r: (r.percentile, r.energy_per_atom), Order.input: lambda r: r.index}
     chosen = sorted(good, key=keys[sort]) if sort in keys else good
     shown = chosen[:limit] if limit else chosen
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, side in (("rank", "right"), ("crystal", "left"), ("formula", "left"), ("energy/atom", "right"),
-                       ("percentile", "right"), ("among known", "left"), ("oddest contact", "left")):  # fmt: skip
-        table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
-    for r in shown:
-        more = f" (+{len(r.contacts) - 1})" if len(r.contacts) > 1 else ""
-        table.add_row(
-            str(r.rank), name_of[id(r)], r.formula, f"{r.energy_per_atom:.3f}",
-            "–" if r.percentile is None else f"{r.percentile:.1f} %", r.percentile_among or "–",
-            f"{r.contacts[0]}{more}" if r.contacts else "–",
-        )  # fmt: skip
     if shown:
-        screen.print(table)
+        screen.print(_table(shown, names, unit))
     if len(shown) < len(good):
         screen.print(f"… and {len(good) - len(shown):,} more (--limit 0 shows all)")
     if len(good) == 1:
@@ -108,6 +100,9 @@ def _show(rows: list[Scored], sort: Order, limit: int, potential: str, out: Path
     elif good:
         odd = sum(bool(r.contacts) for r in good)
         screen.print(f"\n{len(good):,} scored with {potential}; {odd:,} with odd contacts.")
+        if len({r.formula for r in good}) > 1:
+            by = "percentile" if any(r.percentile is not None for r in good) else "height above the hull of them all"
+            screen.print(f"Rank is that within a formula; formulas compare by {by}.")
     thin = Counter(w for r in good for w in r.warnings)
     for text, count in thin.most_common(8):
         screen.print(marked("yellow", "thin:", f" {text}" + (f"  ({count:,} crystals)" if len(good) > 1 else "")))
@@ -115,11 +110,36 @@ def _show(rows: list[Scored], sort: Order, limit: int, potential: str, out: Path
         screen.print(f"… and {len(thin) - 8:,} more thin pairs (lodewell list {potential} --flagged)")
     bad = [r for r in rows if r.rank is None]
     for r in bad[:8]:
-        screen.print(marked("red", f"{r.status}:", f" {name_of[id(r)]}: {r.message}"))
+        screen.print(marked("red", f"{r.status}:", f" {names[r.index]}: {r.message}"))
     if len(bad) > 8:
         screen.print(f"… and {len(bad) - 8:,} more without a rank ({len(bad):,} in all; --json or --out tells each)")
     if out is not None:
         screen.print(f"written: {out}")
+
+
+def _table(shown: list[Scored], names: list[str], unit: str) -> Table:
+    """Return a table of these crystals, without columns that no crystal fills."""
+    from lodewell.cli.tables import fixed, table_of
+
+    return table_of(
+        {
+            "index": [str(r.index) for r in shown],
+            "crystal": [names[r.index] for r in shown],
+            "formula": [r.formula or "" for r in shown],
+            "rank": [str(r.rank) for r in shown],
+            f"energy\n({unit})": [fixed(r.energy_per_atom, 3) for r in shown],
+            f"above hull\n({unit})": [fixed(r.above_hull, 3) for r in shown],
+            "percentile\n(%)": [fixed(r.percentile, 1) for r in shown],
+            "among known": [r.percentile_among or "–" for r in shown],
+            "oddest contact": [_oddest(r) for r in shown],
+        },
+        left=("crystal", "formula", "among known", "oddest contact"),
+    )
+
+
+def _oddest(r: Scored) -> str:
+    more = f" (+{len(r.contacts) - 1})" if len(r.contacts) > 1 else ""
+    return f"{r.contacts[0]}{more}" if r.contacts else "–"
 
 
 def _details(scored: Scored, screen: Any) -> None:

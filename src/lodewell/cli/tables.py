@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
 from lodewell.text import printable
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 WIDTH_IN_PIPE = 160
+NONE = "–"
 
 
 class Screen(Console):
@@ -46,3 +50,21 @@ def say_remarks(screen: Screen, said: Sequence[tuple[str, str]]) -> None:
         screen.print(marked("yellow", "remark:", f" {name}: {remark}"))
     if len(said) > 8:
         screen.print(f"… and {len(said) - 8:,} more crystals with remarks (--json tells each)")
+
+
+def table_of(columns: Mapping[str, Sequence[str]], left: Collection[str]) -> Table:
+    """Return a table of headed columns, those named in `left` to the left; a column without any value is left out."""
+    from rich.table import Table
+
+    filled = {name: cells for name, cells in columns.items() if any(cell not in ("", NONE) for cell in cells)}
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in filled:
+        table.add_column(name, justify="left" if name in left else "right", overflow="fold")
+    for row in zip(*filled.values(), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def fixed(value: float | None, digits: int, sign: str = "") -> str:
+    """Write a number with so many digits behind the point, a dash for none; `sign` "+" shows it always."""
+    return NONE if value is None else f"{value:{sign}.{digits}f}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
@@ -19,6 +20,7 @@ from lodewell.crystals.neighbours import Neighbours
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.crystals.validate import validate
 from lodewell.judge.contacts import Contact, Survey, odd_contacts, survey
+from lodewell.judge.hull import candidates_hull
 from lodewell.judge.percentile import Percentile, percentile
 from lodewell.judge.thin import thin_p, thin_text
 from lodewell.potentials.base import Potential, charged
@@ -51,12 +53,14 @@ class Scored:
     | `percentile` | 0-100 %, the share of known crystals with a lower or equal energy |
     | `percentile_among` | among whom: "Li-O-P (213 crystals)" |
     | `volume_per_atom` | Å^3; None without a volume |
-    | `rank` | 1 is the lowest energy per atom; None when not scored, or charged |
+    | `rank` | 1 is the lowest energy per atom of all crystals of this formula; None when not scored, or charged |
     | `charge` | e; charges of the cell that a background neutralises, so that its energy compares with no other |
     | `contacts` | odd contacts, the worst first, up to 50 |
     | `warnings` | curves that rest on thin statistics |
     | `pair_energies` | pair of elements -> what it adds to the energy per atom (eV) |
     | `energies_n` | energy of each atom (eV), shape (N,) |
+    | `index` | its place in the input, from zero |
+    | `above_hull` | eV/atom above the convex hull of all crystals scored, where no percentile compares formulas |
     """
 
     file: str | None
@@ -75,11 +79,13 @@ class Scored:
     warnings: tuple[str, ...] = ()
     pair_energies: dict[str, float] | None = None
     energies_n: Floats | None = None
+    index: int = 0
+    above_hull: float | None = None
 
     def row(self) -> dict[str, Any]:
         """Return plain values for JSON and tables, without the energies of atoms."""
-        keys = ("file", "frame", "id", "formula", "status", "message", "energy_per_atom", "percentile",
-                "percentile_among", "volume_per_atom", "rank", "pair_energies")  # fmt: skip
+        keys = ("index", "file", "frame", "id", "formula", "status", "message", "energy_per_atom", "percentile",
+                "percentile_among", "volume_per_atom", "rank", "above_hull", "pair_energies")  # fmt: skip
         values: dict[str, Any] = {key: getattr(self, key) for key in keys}
         values["contacts"] = [
             {"atoms": c.label, "first": c.first + 1, "second": c.second + 1, "pair": c.pair, "distance": c.distance,
@@ -101,7 +107,8 @@ def score(crystals: Crystals, potential: str | Path | Potential = "spp", *, work
     Raises:
         BadFile: when a path or the potential does not exist.
     """
-    return ranked(score_stream(crystals, potential, workers=workers))
+    model = potential if isinstance(potential, Potential) else load(potential)
+    return ranked(score_stream(crystals, model, workers=workers), hull=wants_hull(model))
 
 
 def score_stream(
@@ -134,13 +141,32 @@ def _lost(outcome: Outcome[Chunk, list[Scored]]) -> Iterator[Scored]:
         yield Scored(file, frame, None, None, "bad input", outcome.error or "lost")
 
 
-def ranked(scored: Iterator[Scored] | Sequence[Scored]) -> list[Scored]:
-    """Fill in `rank`, order kept: 1 is the lowest energy per atom, as when relaxing."""
-    rows = list(scored)
+def wants_hull(potential: Potential) -> bool:
+    """Tell whether energies of different formulas are compared on a convex hull: true eV, and no percentile."""
+    return potential.calibrated and as_statistical(potential) is None
+
+
+def ranked(scored: Iterable[Scored], *, hull: bool = False) -> list[Scored]:
+    """Fill in `index`, `rank` and, if asked for, `above_hull`, order kept."""
+    rows = [replace(row, index=k) for k, row in enumerate(scored)]
     good = [k for k, s in enumerate(rows) if s.energy_per_atom is not None and not s.charge]
-    for rank, k in enumerate(sorted(good, key=lambda k: rows[k].energy_per_atom or 0.0), 1):
-        rows[k] = replace(rows[k], rank=rank)
+    good.sort(key=lambda k: rows[k].energy_per_atom or 0.0)
+    count: Counter[str] = Counter()
+    for k in good:
+        formula = rows[k].formula or ""
+        count[formula] += 1
+        rows[k] = replace(rows[k], rank=count[formula])
+    if hull and good:
+        found = candidates_hull([rows[k].formula or "" for k in good], [rows[k].energy_per_atom or 0.0 for k in good])
+        for k, height in zip(good, found.above_c.tolist(), strict=True):
+            rows[k] = replace(rows[k], above_hull=height)
     return rows
+
+
+def best_first(scored: Sequence[Scored]) -> list[Scored]:
+    """Return those with a rank, the best first: by percentile, else by height above the hull, else by energy."""
+    chosen = [row for row in scored if row.rank is not None]
+    return sorted(chosen, key=lambda r: (r.percentile or 0.0, r.above_hull or 0.0, r.energy_per_atom or 0.0))
 
 
 def score_records(records: Sequence[Record], potential: Potential) -> list[Scored]:
