@@ -130,7 +130,8 @@ def _show(results: list[Relaxed], job: Folder, limit: int) -> None:
     if len({r.formula for r in best}) > 1:
         screen.print("\n" + _order_of(best, job.options.pressure), end="")
     if equals:
-        screen.print(f"\n{sum(equals.values()):,} crystals equal a better one.", end="")
+        count = sum(equals.values())
+        screen.print(f"\n{count:,} crystal{'s equal' if count > 1 else ' equals'} a better one.", end="")
     counts = Counter(r.status for r in results)
     screen.print("\n" + ", ".join(f"{count:,} {status}" for status, count in counts.most_common()) + ".")
     bad = [r for r in results if not r.sane or r.charge or r.doubled]
@@ -156,9 +157,11 @@ def _order_of(best: list[Relaxed], pressure: float) -> str:
 def _show_files(job: Folder, drawn: list[str], notes: list[str]) -> None:
     """Say what lies where, and what could not be written."""
     from lodewell.cli.tables import console, marked
+    from lodewell.relax.output import name_of_format
 
     written = ["relaxed.extxyz", "table.csv", "results.json", "summary.json", *drawn]
-    written += ["best/"] if job.best.count else []
+    written += [name_of_format(job.format)] if job.format != "extxyz" else []
+    written += ["best"] * (job.best.count > 0) + ["trajectories"] * job.options.trajectory
     screen = console()
     for text in notes:
         screen.print(marked("yellow", "left out:", f" {text}"))

@@ -199,7 +199,8 @@ def _remarked(result: Relaxed) -> Relaxed:
     if not result.sane or not result.doubled or result.growth is None:
         return result
     how = f"grew to {result.growth:.1f} times" if result.growth > 1.0 else f"shrank to {result.growth:.2f} of"
-    said = f"the volume {how} what it was: look at the crystal, it may have come apart or been far from any minimum"
+    fear = "come apart" if result.growth > 1.0 else "collapsed"
+    said = f"the volume {how} what it was: look at the crystal, it may have {fear}, or have started far from a minimum"
     return replace(result, message="; ".join(filter(None, (result.message, said))))
 
 

@@ -168,9 +168,14 @@ def rows_json(results: Sequence[Relaxed]) -> str:
     return "[\n" + ",\n".join(json_text(r.row()) for r in results) + "\n]\n"
 
 
+def name_of_format(form: str) -> str:
+    """Return the file, or the folder of files, that holds the relaxed crystals in another format."""
+    return f"relaxed-{form}" if form in _SEVERAL else "relaxed.db" if form == "db" else f"relaxed.{form}.json"
+
+
 def _write_format(output: Output, form: str) -> None:
     """Write the relaxed crystals in another format too: a folder of CIFs or POSCARs, or one file."""
-    name = f"relaxed-{form}" if form in _SEVERAL else "relaxed.db" if form == "db" else f"relaxed.{form}.json"
+    name = name_of_format(form)
     kept = _held(output, [r.index for r in output.results if r.sane], form, name)
     if form not in _SEVERAL:
         write_crystals(output.out / name, map(output.crystal, kept), format=form)
