@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lodewell.cli.options import AsJson, ClusterSpec, CrystalPaths, PotentialName, WorkerCount
+from lodewell.cli.options import AsJson, ClusterSpec, CrystalPaths, PotentialName, StrictFormula, WorkerCount
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,6 +34,7 @@ def command(
     ] = None,
     sort: Annotated[Order, typer.Option("--sort", help="Order of the rows of the table.")] = Order.rank,
     limit: Annotated[int, typer.Option("--limit", min=0, help="Rows of the table; 0 shows all.")] = 20,
+    strict_formula: StrictFormula = False,
     workers: WorkerCount = None,
     cluster: ClusterSpec = None,
 ) -> None:
@@ -50,7 +51,7 @@ def command(
     model = load(potential)
     rows: list[Scored] = []
     with progress("scoring crystals") as bar:
-        for scored in score_stream(paths, model, workers=workers, cluster=cluster):
+        for scored in score_stream(paths, model, strict_formula=strict_formula, workers=workers, cluster=cluster):
             rows.append(scored)
             bar.advance()
     rows = ranked(rows, hull=wants_hull(model))
@@ -68,8 +69,10 @@ def _write_csv(rows: list[Scored], out: Path) -> None:
 
     from lodewell.files import text_file
 
-    columns = ("index", "rank", "file", "frame", "id", "formula", "status", "message", "energy_per_atom", "percentile",
-               "percentile_among", "above_hull", "volume_per_atom", "contacts", "warnings")  # fmt: skip
+    columns = (
+        "index", "rank", "file", "frame", "id", "formula", "status", "message", "remark", "energy_per_atom",
+        "percentile", "percentile_among", "above_hull", "volume_per_atom", "contacts", "warnings",
+    )  # fmt: skip
     with text_file(out, newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(columns)
@@ -82,7 +85,7 @@ def _write_csv(rows: list[Scored], out: Path) -> None:
 def _show(rows: list[Scored], sort: Order, limit: int, potential: str, unit: str, out: Path | None) -> None:
     from collections import Counter
 
-    from lodewell.cli.tables import console, marked
+    from lodewell.cli.tables import console, marked, say_remarks
     from lodewell.crystals.names import places
     from lodewell.judge.score import best_first
 
@@ -113,6 +116,7 @@ def _show(rows: list[Scored], sort: Order, limit: int, potential: str, unit: str
         screen.print(marked("red", f"{r.status}:", f" {names[r.index]}: {r.message}"))
     if len(bad) > 8:
         screen.print(f"… and {len(bad) - 8:,} more without a rank ({len(bad):,} in all; --json or --out tells each)")
+    say_remarks(screen, [(names[r.index], r.remark) for r in rows if r.remark])
     if out is not None:
         screen.print(f"written: {out}")
 

@@ -18,6 +18,7 @@ from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.given import given_list, in_memory
 from lodewell.crystals.neighbours import Neighbours
 from lodewell.crystals.read import Chunk, Record, chunks
+from lodewell.crystals.remarks import remarks_on
 from lodewell.crystals.validate import validate
 from lodewell.judge.contacts import Contact, Survey, odd_contacts, survey
 from lodewell.judge.hull import candidates_hull
@@ -49,6 +50,7 @@ class Scored:
     | `formula` | reduced, symbols sorted |
     | `status` | `scored`, `unsupported` (an element has no curve) or `bad input` |
     | `message` | why not, and the cure; why a scored crystal has no rank; else empty |
+    | `remark` | what the reader said of it: sites left out, what its file says against it; else empty |
     | `energy_per_atom` | eV; dimensionless times one where the potential was not calibrated |
     | `percentile` | 0-100 %, the share of known crystals with a lower or equal energy |
     | `percentile_among` | among whom: "Li-O-P (213 crystals)" |
@@ -69,6 +71,7 @@ class Scored:
     formula: str | None
     status: Literal["scored", "unsupported", "bad input"]
     message: str
+    remark: str = ""
     energy_per_atom: float | None = None
     percentile: float | None = None
     percentile_among: str | None = None
@@ -84,8 +87,8 @@ class Scored:
 
     def row(self) -> dict[str, Any]:
         """Return plain values for JSON and tables, without the energies of atoms."""
-        keys = ("index", "file", "frame", "id", "formula", "status", "message", "energy_per_atom", "percentile",
-                "percentile_among", "volume_per_atom", "rank", "above_hull", "pair_energies")  # fmt: skip
+        keys = ("index", "file", "frame", "id", "formula", "status", "message", "remark", "energy_per_atom",
+                "percentile", "percentile_among", "volume_per_atom", "rank", "above_hull", "pair_energies")  # fmt: skip
         values: dict[str, Any] = {key: getattr(self, key) for key in keys}
         values["contacts"] = [
             {"atoms": c.label, "first": c.first + 1, "second": c.second + 1, "pair": c.pair, "distance": c.distance,
@@ -96,24 +99,28 @@ class Scored:
         return values
 
 
-def score(crystals: Crystals, potential: str | Path | Potential = "spp", *, workers: int | None = 1) -> list[Scored]:
+def score(
+    crystals: Crystals, potential: str | Path | Potential = "spp", *, strict_formula: bool = False,
+    workers: int | None = 1,
+) -> list[Scored]:  # fmt: skip
     """Score crystals and rank them; one result a crystal, in the order they came, refused ones included.
 
     Args:
         crystals: `ase.Atoms`, or files, folders and patterns, or a list of either.
         potential: a shipped name, a file, or any potential; percentiles and contacts need a statistical one.
+        strict_formula: refuse crystals of files that contradict themselves, instead of remarking on them.
         workers: processes for files; None is every core. In a script, that needs `if __name__ == "__main__":`.
 
     Raises:
         BadFile: when a path or the potential does not exist.
     """
     model = potential if isinstance(potential, Potential) else load(potential)
-    return ranked(score_stream(crystals, model, workers=workers), hull=wants_hull(model))
+    return ranked(score_stream(crystals, model, strict_formula=strict_formula, workers=workers), hull=wants_hull(model))
 
 
 def score_stream(
-    crystals: Crystals, potential: str | Path | Potential = "spp", *, workers: int | None = 1,
-    cluster: str | None = None,
+    crystals: Crystals, potential: str | Path | Potential = "spp", *, strict_formula: bool = False,
+    workers: int | None = 1, cluster: str | None = None,
 ) -> Iterator[Scored]:  # fmt: skip
     """Score crystals one after the other in constant memory; not ranked, since that takes all of them."""
     model = potential if isinstance(potential, Potential) else load(potential)
@@ -123,7 +130,7 @@ def score_stream(
         while some := list(islice(records, CHUNK)):
             yield from score_records(some, model)
         return
-    recipes = chunks(given, CHUNK)
+    recipes = chunks(given, CHUNK, strict=strict_formula)
     first = list(islice(recipes, FEW))
     n = 1 if len(first) < FEW and cluster is None else workers
     with open_workers(n, cluster) as pool:
@@ -238,6 +245,7 @@ def _score_batch(records: list[Record], atoms: list[Atoms], potential: Potential
         yield Scored(
             record.file or None, record.frame, _id(crystal), reduced_formula(crystal.numbers), "scored",
             f"{charged(charge)}: it has no rank" if charge else "",
+            remark=remarks_on(crystal),
             charge=charge,
             energy_per_atom=float(energy_b[b]),
             percentile=place.value if place else None,
