@@ -56,6 +56,18 @@ def test_databases_of_others_are_no_ledgers(tmp_path):
             ledger.put("a", [("text", None, None)])
 
 
+def test_a_damaged_ledger_is_refused(tmp_path):
+    """Found by `benchmarks/fuzz.py`: seed 1, number 144, and seed 2, number 74."""
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
+        ledger.put("a", [('{"rank": 1', None, None)])
+        with pytest.raises(BadFile, match="it is damaged: delete it"):
+            list(ledger.documents("a"))
+    path.write_bytes(path.read_bytes().replace(b"tableitems", b"table\xaditem"))
+    with pytest.raises(BadFile, match=r"ledger\.sqlite"):
+        Ledger(path)
+
+
 @pytest.mark.parametrize("name", ["a.extxyz", "a.json"])
 def test_a_lost_chunk_costs_a_row_for_each_crystal(tmp_path, monkeypatch, name):
     monkeypatch.setattr("lodewell.crystals.read.LARGE_JSON", 1000)

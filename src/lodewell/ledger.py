@@ -131,6 +131,8 @@ class Ledger:
         """Say what went wrong, and the cure."""
         try:
             yield
+        except UnicodeDecodeError as error:  # names of tables, in a damaged file
+            raise self.damaged() from error
         except sqlite3.DatabaseError as error:
             cure = "choose another folder with --out"
             if "full" in str(error):

@@ -9,6 +9,7 @@ from ase.build import bulk, molecule
 
 from lodewell import Batch, Morse, relax
 from lodewell.crystals.batch import complete_cells
+from lodewell.crystals.neighbours import neighbour_list
 from lodewell.potentials.base import spatial_order
 
 
@@ -103,6 +104,19 @@ def test_a_sheared_cell_is_the_same_crystal_and_as_quick(shear, repeat):
     assert found.energy == pytest.approx(wanted.energy, rel=1e-12)
     np.testing.assert_allclose(found.forces_nc, wanted.forces_nc, atol=1e-10)
     np.testing.assert_allclose(found.stress_cc, wanted.stress_cc, atol=1e-12)
+
+
+@pytest.mark.parametrize("shear", SHEARS)
+def test_the_list_of_a_sheared_cell_counts_its_own_vectors(shear):
+    plain = bulk("Cu", cubic=True)
+    plain.rattle(0.05, seed=1)
+    sheared = plain.copy()
+    sheared.set_cell(np.array(SHEARS[shear]) @ plain.cell.array, scale_atoms=False)
+    wanted, (i_p, j_p, shift_pc, vector_pc) = neighbour_list(plain, 4.0), neighbour_list(sheared, 4.0)
+    assert len(i_p) == len(wanted[0]) == 4 * 18
+    apart = sheared.positions[j_p] + shift_pc @ sheared.cell.array - sheared.positions[i_p]
+    np.testing.assert_allclose(apart, vector_pc, atol=1e-6 if shear == "thousandfold" else 1e-9)
+    np.testing.assert_allclose(*(np.sort(np.linalg.norm(v, axis=1)) for v in (vector_pc, wanted[3])), atol=1e-9)
 
 
 def test_a_sheared_crystal_relaxes_to_the_same_minimum():

@@ -27,7 +27,7 @@ def check_database(path: str | Path) -> None:
             virtual = database.execute("SELECT count(*) FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL%'").fetchone()
             hidden = "SELECT hidden FROM pragma_table_xinfo(?)"  # not 0 for what is virtual or computed
             columns = [column for name in kinds for column in database.execute(hidden, (name,))]
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise BadFile(f"{path}: not a readable db of ASE ({error}); it may be cut short") from error
     if "systems" not in kinds:
         raise BadFile(f"{path}: a database, but none of ASE: it has no table `systems`")

@@ -18,6 +18,7 @@ from lodewell.crystals._lists import (
 )
 from lodewell.crystals._pairs import batch_pairs
 from lodewell.crystals.batch import Batch, Flags, Floats, Ints, complete_cells
+from lodewell.crystals.skew import compact_cells
 from lodewell.errors import BadCrystal
 
 __all__ = [
@@ -148,7 +149,10 @@ def neighbour_list(atoms: Atoms, cutoff: float, half: bool = False) -> tuple[Int
     if not pbc.all():
         cell = complete_cells(cell[None], pbc[None])[0]
     positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
-    i_p, j_p, cells_pc, vector_pc, sane = list_pairs(positions, cell, pbc, float(cutoff), half)
+    compact = compact_cells(cell[None], pbc[None])[0]
+    i_p, j_p, cells_pc, vector_pc, sane = list_pairs(positions, compact, pbc, float(cutoff), half)
     if not sane:
         raise BadCrystal(f"{atoms.get_chemical_formula()}: {NO_PLACE}")
+    if not np.array_equal(compact, cell):
+        cells_pc = cells_pc @ np.rint(compact @ np.linalg.inv(cell)).astype(np.int64)
     return i_p, j_p, cells_pc, vector_pc
