@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +15,7 @@ from lodewell.crystals.extxyz_write import extxyz_text
 from lodewell.crystals.read import read_crystals
 from lodewell.potentials.store import load
 
+POTENTIALS = Path(__file__).parents[1] / "data" / "potentials" / "0.1.0"
 MARKUP = "[/b]:warning:[red]"
 LATIN1 = os.fsdecode(b"caf\xe9 \x1b[31m" + MARKUP.encode() + b".extxyz")
 
@@ -80,6 +82,14 @@ def test_map_and_list_show_markup_as_it_stands(hostile):
     assert MARKUP.replace("/", "") in run("list", potential())
 
 
+@pytest.mark.parametrize("family", ["gap", "meam", "uf", "statistical", "sum"])
+def test_no_words_of_ours_are_left_as_markup(family, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    printed = run("list", POTENTIALS / f"{family}.lodewell", "--limit", 0)
+    assert "[/]" not in printed
+    assert "[yellow]" not in printed
+
+
 def test_derive_keeps_what_was_refused_in_files_with_strange_names(hostile):
     broken = hostile / os.fsdecode(b"broken\xe9.extxyz")
     broken.write_text("1\nProperties=species:S:1:pos:R:3\nSi 0 0 [/b]\n")
@@ -105,6 +115,7 @@ def test_words_of_files_are_no_mathematics_on_figures(tmp_path):
 
 SAY = """
 import sys
+from pathlib import Path
 from lodewell.cli import app, main
 from lodewell.cli.screen import print_json
 from lodewell.cli.tables import console, marked

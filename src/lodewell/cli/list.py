@@ -107,7 +107,8 @@ def _show_one(r: PotentialRow) -> None:
 def _show_splines(described: Description, limit: int) -> None:
     from rich.table import Table
 
-    from lodewell.cli.tables import console
+    from lodewell.cli.tables import console, marked
+    from lodewell.report.families import Alarm
 
     screen = console()
     for line in described.lines:
@@ -117,7 +118,8 @@ def _show_splines(described: Description, limit: int) -> None:
         table.add_column(heading, justify="right" if k else "left")
     shown = described.rows[:limit] if limit else described.rows
     for row in shown:
-        table.add_row(*(text(row) for _, text in described.columns))
+        cells = (text(row) for _, text in described.columns)
+        table.add_row(*(marked("yellow", cell) if isinstance(cell, Alarm) else cell for cell in cells))
     screen.print()
     if shown:
         screen.print(table)

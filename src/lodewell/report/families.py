@@ -21,6 +21,10 @@ _MODULES = {
 }
 
 
+class Alarm(str):
+    """The text of a cell that deserves a look; on a screen it has a colour."""
+
+
 @dataclass(frozen=True)
 class Description:
     """What `lodewell list POTENTIAL` tells: sentences, and a row a spline.
@@ -29,7 +33,7 @@ class Description:
     |---|---|
     | `lines` | sentences |
     | `rows` | plain values by name; None where there is nothing to say |
-    | `columns` | of the printed table: heading, and what to print of a row |
+    | `columns` | of the printed table: heading, and what to print of a row, an `Alarm` where it deserves a look |
 
     A row has `elements`, the symbols of a spline, and `flagged`: whether it rests on too little.
     """

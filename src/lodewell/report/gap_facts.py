@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 from lodewell.potentials.gap.descriptors import Angle, Distance, Triplet
 from lodewell.potentials.gap.gap import GAP, Term
 from lodewell.report.coverage import covered
-from lodewell.report.families import Description, fit_lines
+from lodewell.report.families import Alarm, Description, fit_lines
 
 # σ and errors of rows: those of a frame of N atoms are √N times as large, those an atom of it 1/√N.
 _SIGMAS = {"energy": (1e3, "meV/√atom"), "force": (1.0, "eV/Å"), "stress": (1.0, "eV/√atom (virial)")}
@@ -94,9 +94,9 @@ def _data(row: Mapping[str, Any]) -> str:
     if row["counted"] is None:
         return ""
     if not row["counted"]:
-        return "[yellow]no data[/]"
+        return Alarm("no data")
     text = f"{row['counted']:,} from {row['shortest_A']:.2f} Å"
-    return f"[yellow]{text}, with holes[/]" if row["flagged"] else text
+    return Alarm(f"{text}, with holes") if row["flagged"] else text
 
 
 _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (

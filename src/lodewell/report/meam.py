@@ -14,7 +14,7 @@ from lodewell.errors import BadOption
 from lodewell.fit.distances import WIDTH
 from lodewell.potentials.meam import MEAM, ROLES
 from lodewell.potentials.meam_splines import Spline
-from lodewell.report.families import Description, fit_lines
+from lodewell.report.families import Alarm, Description, fit_lines
 from lodewell.report.style import BLUE, GREY, PALE, VERMILION, figure, save
 
 __all__ = ["describe", "show"]
@@ -231,8 +231,8 @@ def _row(potential: MEAM, role: str, name: str) -> dict[str, Any]:
 
 def _holes(row: Mapping[str, Any]) -> str:
     if row["holes"] is None:
-        return "[yellow]no data[/]" if row["flagged"] else "unknown"
-    return "[yellow]" + ", ".join(f"{a:.2f}…{b:.2f}" for a, b in row["holes"]) + "[/]" if row["holes"] else "none"
+        return Alarm("no data") if row["flagged"] else "unknown"
+    return Alarm(", ".join(f"{a:.2f}…{b:.2f}" for a, b in row["holes"])) if row["holes"] else "none"
 
 
 _TABLE = (

@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 from lodewell.potentials.uf import UF, Pair, Triple, name
 from lodewell.potentials.uf_basis import UFBasis
 from lodewell.report.coverage import Coverage, covered
-from lodewell.report.families import Description, fit_lines
+from lodewell.report.families import Alarm, Description, fit_lines
 
 
 def coverage(potential: UF, pair: Pair) -> Coverage | None:
@@ -82,10 +82,10 @@ def _minimum(row: Mapping[str, Any]) -> str:
 
 def _holes(row: Mapping[str, Any]) -> str:
     if row["bodies"] == 3:
-        return "[yellow]pairs never seen[/]" if row["flagged"] else ""
+        return Alarm("pairs never seen") if row["flagged"] else ""
     if row["holes_A"] is None:
-        return "[yellow]no data[/]" if row["flagged"] else "unknown"
-    return "[yellow]" + ", ".join(f"{a:.2f}–{b:.2f} Å" for a, b in row["holes_A"]) + "[/]" if row["holes_A"] else "none"
+        return Alarm("no data") if row["flagged"] else "unknown"
+    return Alarm(", ".join(f"{a:.2f}–{b:.2f} Å" for a, b in row["holes_A"])) if row["holes_A"] else "none"
 
 
 _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
