@@ -14,6 +14,7 @@ from typing import Any
 
 SPELT_OUT = "backslashreplace"  # how files in UTF-8 take what is not Unicode, for `open` and `str.encode`
 
+_DECODER = json.JSONDecoder()
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _PLAIN = {
@@ -36,6 +37,25 @@ def json_text(value: Any, indent: int | None = None) -> str:
     except ValueError:
         spelt = json.dumps(finite(value), ensure_ascii=False, indent=indent, allow_nan=False)
     return _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", spelt)
+
+
+def parsed_json(text: str | bytes) -> Any:
+    """Return what a text means as JSON.
+
+    Raises `ValueError` for anything else, also for lists in lists in lists, of which Python's own stack would run out.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("lists or objects within each other, too deep") from error
+
+
+def parsed_part(text: str, at: int) -> tuple[Any, int]:
+    """Return the JSON value that begins at `at`, and where it ends; raises `ValueError` as `parsed_json`."""
+    try:
+        return _DECODER.raw_decode(text, at)
+    except RecursionError as error:
+        raise ValueError("lists or objects within each other, too deep") from error
 
 
 def finite(value: Any) -> Any:

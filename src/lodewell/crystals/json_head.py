@@ -10,9 +10,9 @@ from itertools import chain
 from lodewell.errors import BadFile
 from lodewell.interop.json_documents import is_crystal
 from lodewell.interop.pymatgen import IDENTIFIERS, STRUCTURES
+from lodewell.text import parsed_json, parsed_part
 
 LONGEST_HEAD = 1 << 25  # bytes to look through for the first crystal
-DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _of_members(text: str) -> JsonLayout:
             return JsonLayout(1, columns, names)
         if text[at] == "{" and (level := _level(text, at)):
             return JsonLayout(level, names=names)
-        value, at = DECODER.raw_decode(text, at)
+        value, at = parsed_part(text, at)
         if key == "columns" and isinstance(value, list):
             columns = tuple(map(str, value))
         elif key == "index" and isinstance(value, list):
@@ -108,12 +108,12 @@ def _level(text: str, at: int) -> int:
     Raises `ValueError` where more text is needed to tell.
     """
     try:
-        value, _ = DECODER.raw_decode(text, at)
+        value, _ = parsed_part(text, at)
     except ValueError:
         key, start = _key(text, at + 1)
         if key in STRUCTURES:
             raise
-        value, _ = DECODER.raw_decode(text, start)
+        value, _ = parsed_part(text, start)
         if not is_crystal(value):
             raise
         return 2
@@ -122,7 +122,7 @@ def _level(text: str, at: int) -> int:
 
 def _key(text: str, at: int) -> tuple[str, int]:
     """Return the key that begins at `at`, and where its value begins."""
-    key, at = DECODER.raw_decode(text, _after_blanks(text, at))
+    key, at = parsed_part(text, _after_blanks(text, at))
     at = _after_blanks(text, at)
     if text[at] != ":":
         raise ValueError("no key")
@@ -138,6 +138,6 @@ def _after_blanks(text: str, at: int) -> int:
 def _are_lines(text: str) -> bool:
     first, _, rest = text.partition("\n")
     try:
-        return isinstance(json.loads(first), dict) and bool(rest.strip())
-    except json.JSONDecodeError:
+        return isinstance(parsed_json(first), dict) and bool(rest.strip())
+    except ValueError:
         return False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 
 from lodewell.errors import BadFile
 from lodewell.interop.json_documents import Outcome, crystal_or_reason
 from lodewell.interop.json_layouts import entries
+from lodewell.text import parsed_json
 
 SEPARATOR = b"\x1e"  # the record separator of RFC 7464, which JSON text cannot hold
 LARGEST_ENTRY = 1 << 28  # bytes
@@ -17,8 +17,8 @@ def are_lines(text: str) -> bool:
     """Tell whether a text that is no JSON as a whole is JSON line by line."""
     first, _, rest = text.lstrip().partition("\n")
     try:
-        return isinstance(json.loads(first), dict | list) and bool(rest.strip())
-    except json.JSONDecodeError:
+        return isinstance(parsed_json(first), dict | list) and bool(rest.strip())
+    except ValueError:
         return False
 
 
@@ -28,9 +28,9 @@ def read_lines(text: str) -> Iterator[Outcome]:
         if not line.strip():
             continue
         try:
-            document = json.loads(line)
-        except json.JSONDecodeError as err:
-            yield f"line {number} is no JSON ({err.msg}); it is cut short or damaged"
+            document = parsed_json(line)
+        except ValueError as err:
+            yield f"line {number} is no JSON ({getattr(err, 'msg', err)}); it is cut short or damaged"
             continue
         for entry, key in entries(document):
             yield crystal_or_reason(entry, key)

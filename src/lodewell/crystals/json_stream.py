@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -14,6 +13,7 @@ from lodewell.crystals.json_lines import LARGEST_ENTRY, SEPARATOR, cut_lines
 from lodewell.errors import BadFile
 from lodewell.interop import json_layouts
 from lodewell.interop.json_documents import Outcome, crystal_or_reason
+from lodewell.text import parsed_json
 
 SIDE = frozenset(f'"{name}"'.encode() for name in json_layouts.SIDE)
 
@@ -150,8 +150,8 @@ def parse_entries(raw: bytes) -> Iterator[Outcome]:
     """Yield every entry of a group as atoms or as the reason why not."""
     for text in raw.split(SEPARATOR):
         try:
-            key, document = json.loads(text)
-        except (ValueError, RecursionError) as err:  # also numbers of thousands of digits, lists in lists in lists
+            key, document = parsed_json(text)
+        except ValueError as err:
             yield f"the JSON entry is damaged ({err})"
             continue
         found = list(json_layouts.entries(document, key))

@@ -18,6 +18,7 @@ from lodewell.errors import BadCrystal, BadFile
 from lodewell.interop import airss, castep, vasp
 from lodewell.interop.json_documents import crystal_or_reason
 from lodewell.interop.json_layouts import entries
+from lodewell.text import parsed_json
 
 Outcome: TypeAlias = Atoms | str
 CURES = {
@@ -60,13 +61,14 @@ def _res(raw: bytes) -> Iterator[Outcome]:
 def _json(raw: bytes) -> Iterator[Outcome]:
     text = decode(raw)
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as err:
+        value = parsed_json(text)
+    except ValueError as err:
         if are_lines(text):
             yield from read_lines(text)
             return
         yield from _salvaged(raw)
-        yield f"not JSON: {err.msg} at line {err.lineno}; the file is cut short or damaged"
+        where = f"{err.msg} at line {err.lineno}" if isinstance(err, json.JSONDecodeError) else str(err)
+        yield f"not JSON: {where}; the file is cut short or damaged"
         return
     if isinstance(value, dict) and "nextid" in value and "ids" in value:
         yield from _ase_json(raw)
@@ -82,8 +84,8 @@ def _json(raw: bytes) -> Iterator[Outcome]:
 def _json_lines(raw: bytes) -> Iterator[Outcome]:
     text = decode(raw)
     try:
-        json.loads(text)
-    except json.JSONDecodeError:
+        parsed_json(text)
+    except ValueError:
         yield from read_lines(text)
     else:
         yield from _json(raw)  # one document, which may well take several lines

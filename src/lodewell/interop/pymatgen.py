@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable
 from functools import lru_cache
@@ -13,6 +12,7 @@ from ase import Atoms
 
 from lodewell.crystals.elements import element_of_site
 from lodewell.crystals.label_keys import KNOWN_NAMES
+from lodewell.text import parsed_json
 
 MODULI = ("bulk_modulus", "shear_modulus")
 STRUCTURAL = frozenset({"nsites", "volume", "density", "density_atomic"})  # true of the structure as it came only
@@ -66,8 +66,8 @@ def decoded(value: Any) -> Any:
 @lru_cache(maxsize=4)  # one entry is asked several times whose it is
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        return parsed_json(text)
+    except ValueError:
         return text
 
 
