@@ -16,6 +16,7 @@ WORDS = (
     b"nan", b"inf", b"-inf", b"1e999", b"-1", b"0", b"1e-320", b"99999999999999999999", b"200000000", b"1_000", b"",
     b"\x00", b"\xff\xfe", b"\xe9", b"[/b]", b"[red]", b"{}", b"[]", b"'", b'"', b"\\", b"?", b".", b"loop_", b"data_",
     b"null", b"true", b"\r", b"\n\n", b" " * 300, b"-" * 50, b"((((((((", b"*a", b"&a", b"<<: *a", b"%d", b"$x$", b"=",
+    b"[" * 3000, b"9" * 5000,
     "²".encode(), "Ａ".encode(), "\u202e".encode(), b"Xx", b"D", b"1.0(3)", b"1/3", b"2.0 2.0 2.0", b"1:2:3",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from ase.build import bulk
 
 from lodewell import Morse
 from lodewell.cluster import read_queue_file
+from lodewell.crystals import read
 from lodewell.crystals.labels import read_labels
 from lodewell.crystals.read import read_crystals
 from lodewell.crystals.write import write_crystals
@@ -58,6 +60,20 @@ def crystals(path: Path) -> None:
             raise AssertionError("a record is atoms or an error, never both")
         if record.atoms is not None and not np.isfinite(record.atoms.positions).all():
             raise AssertionError("positions that are no numbers")
+
+
+def _in_pieces(reader: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Read small JSON as large JSON is read."""
+
+    def read_in_pieces(path: Path) -> None:
+        usual = read.LARGE_JSON
+        read.LARGE_JSON = 10
+        try:
+            reader(path)
+        finally:
+            read.LARGE_JSON = usual
+
+    return read_in_pieces
 
 
 def labels(path: Path) -> None:
@@ -168,6 +184,9 @@ def _crystals() -> Iterator[tuple[str, Kind]]:
     yield "poscar", Kind("POSCAR", (_written("POSCAR", "poscar"),), crystals)
     forms = ("pymatgen", "optimade", "jarvis")
     yield "json", Kind("a.json", tuple(_written("a.json", form) for form in forms), crystals)
+    yield "json in pieces", Kind("a.json", tuple(_written("a.json", form) for form in forms), _in_pieces(crystals))
+    line = json.dumps(json.loads(_written("a.json", "pymatgen"))[0]).encode() + b"\n"
+    yield "jsonl", Kind("a.jsonl", (3 * line,), _in_pieces(crystals))
     yield "res", Kind("a.res", (_RES,), crystals)
     yield "cell", Kind("a.cell", (_CELL,), crystals)
     yield "db", Kind("a.db", (_written("a.db"),), crystals)
