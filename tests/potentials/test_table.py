@@ -43,7 +43,8 @@ def test_below_its_first_point_a_curve_keeps_its_slope_and_past_the_last_it_is_z
 def test_a_dimer_feels_the_curve():
     table = PairTable({"Li-O": (r, u)})
     for distance in (0.0, 0.4, 0.8, 2.345, 4.999999999, 5.0, 5.5):
-        result = table.evaluate(Atoms("LiO", positions=[[0, 0, 0], [0, 0, distance]]))[0]
+        dimer = Atoms("LiO", positions=[[0, 0, 0], [0, 0, distance]])
+        (result,) = table.evaluate_batch(Batch.from_atoms(dimer))  # `evaluate` refuses atoms in one place
         energy, slope = table.curve("Li-O", distance)
         assert result.energy == pytest.approx(float(energy), rel=1e-12, abs=1e-15)
         assert result.forces_nc[0, 2] == pytest.approx(float(slope) if distance > 0 else 0.0, rel=1e-12, abs=1e-12)

@@ -243,12 +243,12 @@ def _row(
     record: Record, names: tuple[str, ...], id_key: str | None, split: str | None, wanted: frozenset[str] | None
 ) -> Row | None:
     """Return what a record says, None for a crystal that the table does not name."""
-    if record.atoms is None:
-        return Row(record.file, record.frame, "", error=record.error)
-    atoms = record.atoms
     found = next((name for name in _ids(record, id_key) if wanted is None or name in wanted), None)
+    if record.atoms is None:
+        return Row(record.file, record.frame, found or "", error=record.error)
     if found is None:
         return None
+    atoms = record.atoms
     if (why := validate(atoms)) is not None:
         return Row(record.file, record.frame, found, error=why)
     formula = reduced_formula(atoms.numbers)
@@ -264,8 +264,8 @@ def _row(
 
 def _ids(record: Record, id_key: str | None) -> list[str]:
     """Return what the file calls a crystal, and what the file is called."""
-    assert record.atoms is not None
-    found, stem = given_id(record.atoms.info, id_key), Path(bare_name(record.file)).stem
+    found = given_id(record.atoms.info, id_key) if record.atoms is not None else None
+    stem = Path(bare_name(record.file)).stem
     return [*([found] if found else []), stem if record.frame == 0 else f"{stem}:{record.frame}"]
 
 

@@ -6,6 +6,7 @@ from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lodewell.crystals.batch import Batch
 from lodewell.errors import BadOption
 from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance
 from lodewell.potentials.gap.gap import GAP, Term
@@ -103,7 +104,7 @@ def test_coincident_atoms_give_numbers():
     """Two atoms in one place have no direction, but neither NaN nor an exception may come of them."""
     atoms = Atoms("Si3", [[0, 0, 0], [0, 0, 0], [2.0, 0, 0]])
     potential = GAP({14: 0.0}, [term(DESCRIPTORS["like pair"])])
-    (found,) = potential.evaluate(atoms)
+    (found,) = potential.evaluate_batch(Batch.from_atoms(atoms))
     assert np.isfinite(found.energy)
     assert np.isfinite(found.forces_nc).all()
 

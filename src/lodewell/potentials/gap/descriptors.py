@@ -163,7 +163,8 @@ def _check_types(descriptor: Descriptor) -> None:
         wide = kind is float and all(isinstance(x, int) for x in several)
         if any(isinstance(x, bool) or not (wide or isinstance(x, kind)) for x in several):
             raise BadOption(f"{descriptor.kind}: {field.name} is {value!r}, but {field.type} is wanted")
-        if field.name in ("centre", "species", "others") and not all(1 <= x <= 118 for x in several):
+        # 0 stands for atoms of any element, where a map does not tell them apart.
+        if field.name in ("centre", "species", "others") and not all(0 <= x <= 118 for x in several):
             raise BadOption(f"{descriptor.kind}: {field.name} is {value!r}, but atomic numbers are wanted")
 
 
