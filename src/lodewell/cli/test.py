@@ -139,6 +139,10 @@ def _notes(errors: Errors, screen: Any) -> None:
 
     if not errors.calibrated:
         screen.print("\nnote: the energies of this potential are no eV; it was never fitted to any", style="yellow")
+    elif doubts := errors.doubts():
+        screen.print()
+        for doubt in doubts:
+            screen.print(doubt, markup=False, style="bold red")
     energy = errors.energy
     if _shifted(energy):
         screen.print(

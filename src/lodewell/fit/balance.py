@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lodewell.crystals.batch import Floats
 from lodewell.fit.least_squares import HeldOut, Streamed, kind_of
@@ -17,6 +17,7 @@ from lodewell.fit.least_squares import HeldOut, Streamed, kind_of
 _FIRST, _LAST = math.log(10.0) / 2.0, math.log(10.0) / 4.0  # steps of the search, in natural logarithms
 _FARTHEST = math.log(1e3)  # noise-free data would drive a weight to infinity
 _MOST = 30  # trials
+_HOPELESS = 1e-3  # share explained, below which it does not matter how much worse an error is
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Goal:
     start: first weights by kind, and of the penalty as "strength".
     factors: the user's own, by kind, on top of what is chosen; 0 leaves a kind out.
     strength: of the penalty; 0 chooses it too.
+    bounds: errors by kind that a fit must stay well below, such as those of no potential at all: what is left of the
+        bound, 1 - (error / bound)², counts as much as the error.
     most: how many times more a sort of frames may count than others.
     """
 
@@ -51,10 +54,16 @@ class Goal:
     factors: Mapping[str, float]
     strength: float = 0.0
     most: float = 100.0
+    bounds: Mapping[str, float] = field(default_factory=dict)
 
     def loss(self, errors: Mapping[str, float]) -> float:
-        """Return Σ importance · log error."""
-        return sum(w * math.log(max(errors[kind], 1e-30)) for kind, w in self.importance.items() if kind in errors)
+        """Return Σ importance · log(error / (1 - (error / bound)²))."""
+        total = 0.0
+        for kind, weight in self.importance.items():
+            if kind in errors:
+                explained = 1.0 - (errors[kind] / self.bounds.get(kind, math.inf)) ** 2
+                total += weight * math.log(max(errors[kind], 1e-30) / max(explained, _HOPELESS))
+        return total
 
 
 def choose(

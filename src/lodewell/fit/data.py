@@ -17,7 +17,7 @@ from lodewell.crystals.label_survey import Survey, survey_labels
 from lodewell.crystals.labels import Labelled, LabelledChunk, cut_labels
 from lodewell.errors import BadFile, BadOption, did_you_mean
 from lodewell.fit.labelled_options import LabelledOptions
-from lodewell.fit.reference import References, reference_energies
+from lodewell.fit.reference import References, Spread, composition_spread, reference_energies
 
 LEAST_ENERGIES = 20  # without forces
 LEAST_OF_A_KIND = 10  # frames
@@ -73,6 +73,11 @@ class LabelledSource:
     def references(self) -> References:
         """Reference energies of the elements, as the options say."""
         return reference_energies(self.survey, self.options.reference_energies)
+
+    @cached_property
+    def spread(self) -> Spread:
+        """What compositions alone leave of the energies."""
+        return composition_spread(self.survey)
 
     def chunks(self, size: int = 50) -> Iterator[LabelledChunk]:
         """Yield recipes of up to `size` frames; `chunk.read()[0]` are the labelled crystals."""

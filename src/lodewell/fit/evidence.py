@@ -57,12 +57,14 @@ def maximise(
     sigmas: Mapping[str, float],
     free: Sequence[bool],
     fixed: frozenset[str],
+    most: Mapping[str, float],
     steps: int = 12,
     report: Callable[[int], None] = lambda step: None,
 ) -> Evidence:
     """Iterate from `sigmas` (of every name) to the largest evidence.
 
     blocks: of the parameters. free: whether the prior of each block may be scaled. fixed: names whose σ stay.
+    most: the largest σ of names that have one.
     """
     sigma, scale = dict(sigmas), np.ones(len(blocks))
     size = len(next(iter(products.square.values()))) - 1
@@ -90,6 +92,7 @@ def maximise(
             taken = float(np.sum(covariance * square[:-1, :-1])) / sigma[name] ** 2
             left = max(products.count[name] - taken, 0.05 * products.count[name])
             new = max(np.sqrt(products.error(name, mean) / left), _LEAST * sigmas[name])
+            new = min(new, most.get(name, np.inf))
             moved = max(moved, abs(np.log(new / sigma[name])))
             sigma[name] = new
         if moved < _TOLERANCE:

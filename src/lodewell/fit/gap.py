@@ -13,12 +13,13 @@ from lodewell.fit.distances import Distances
 from lodewell.fit.gap_calibrate import knowledge
 from lodewell.fit.gap_facts import facts, notes
 from lodewell.fit.gap_options import GAPOptions
+from lodewell.fit.gap_prior import lone_energies
 from lodewell.fit.gap_rows import GAPRows
 from lodewell.fit.gap_start import Begun, digest
 from lodewell.fit.gap_stream import stream
 from lodewell.fit.gap_weights import Weighing, weigh
 from lodewell.fit.least_squares import Solution, solve
-from lodewell.fit.run import Fitted, Report, silent
+from lodewell.fit.run import Fitted, Report, doubts, silent
 from lodewell.potentials.gap.design import Design
 from lodewell.potentials.gap.gap import GAP, Term
 
@@ -54,17 +55,18 @@ def fit_gap_files(
     report("distances", 0, None)
     distances = Distances.of(train)
     begun = Begun.of(train, options, distances, report)
-    design, references, baseline = begun.design, begun.references, begun.baseline
+    design, references, prior = begun.design, begun.references, begun.prior
     sorts, folds = _kept_apart(train, design.columns, options)
-    maker = GAPRows(design, references, baseline, options, sorts, folds)
+    maker = GAPRows(design, prior, begun.baseline, options, sorts, folds)
     partial = None if out is None else out.with_name(f"{out.stem}.lodewell.partial")
     streamed = stream(maker, train, partial, _identity(design, options, train), workers, cluster, report)
     if begun.earlier is not None:
         streamed = begun.earlier.merge(streamed)
     start = begun.proposal.sigmas if begun.proposal else {}
-    weighing = weigh(streamed, design.slices(), [one.free for one in begun.wanted], start, options, report)
+    free, spread = [one.free for one in begun.wanted], train.spread.per_root
+    weighing = weigh(streamed, design.slices(), free, start, spread, options, report)
     report("solving", 0, None)
-    solution = solve(streamed, weighing.weights(options), weighing.penalty(design.slices()))
+    solution = solve(streamed, weighing.weights(options), prior.pin(weighing.penalty(design.slices())))
     potential = _potential(begun, weighing, solution, options)
     potential.distances, potential.seen = begun.counted(distances), dict(begun.seen)
     if options.uncertainty:
@@ -72,9 +74,9 @@ def fit_gap_files(
         potential.knowledge = knowledge(potential, maker, streamed, solution, weighing, options, train)
     if options.keep_rows and out is not None:
         deltas = [one.delta for one in begun.wanted]
-        streamed.save(out.with_suffix(".rows"), deltas=deltas, points=digest(design))
+        streamed.save(out.with_suffix(".rows"), deltas=deltas, points=digest(design), prior=prior.state())
     told = facts(potential, weighing, streamed, references, train, options)
-    return Fitted(potential, told, tuple(notes(begun, folds)))
+    return Fitted(potential, told, (*notes(begun, folds), *doubts(weighing.held_out, spread, "eV/√atom")))
 
 
 def _check(options: GAPOptions, train: LabelledSource) -> None:
@@ -108,9 +110,12 @@ def _identity(design: Design, options: GAPOptions, train: LabelledSource) -> dic
 def _potential(begun: Begun, weighing: Weighing, solution: Solution, options: GAPOptions) -> GAP:
     """Make the potential: a prior scaled by s is δ s and weights over s²."""
     design = begun.design
-    alpha = design.weights(solution.coefficients_p)
+    alpha = design.weights(solution.coefficients_p) + begun.prior.weights_m
     terms = [
         Term(kernel.descriptor, kernel.delta * scale, kernel.points_md, kernel.cutoff_m, alpha[m] / scale**2)
         for kernel, scale, m in zip(design.kernels, weighing.scales, design.slices(), strict=True)
     ]
-    return GAP(begun.references.energies, terms, begun.baseline, options.single)
+    energies, known = begun.prior.energies, begun.prior.known
+    # What jitter and rounding leave of a lone atom's energy is taken off, so that it is what it should be.
+    left = lone_energies(GAP(dict.fromkeys(known, 0.0), terms, begun.baseline), known)
+    return GAP({**energies, **{z: e - left[z] for z, e in known.items()}}, terms, begun.baseline, options.single)

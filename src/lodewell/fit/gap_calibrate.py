@@ -36,7 +36,7 @@ def knowledge(
         rest = {key: folded for key, folded in streamed.folded.items() if key[1] != 0}
         try:
             blind = solve(
-                Streamed(streamed.parameters, False, rest), weighing.weights(options), weighing.penalty(blocks)
+                Streamed(streamed.parameters, False, rest), weighing.weights(options), maker.prior.pin(weighing.penalty(blocks))
             )
         except (BadOption, KeyError):
             blind = None
@@ -83,6 +83,6 @@ def _compared(
         elif kind == STRESS:
             unit = np.sqrt(count) / frame.atoms.get_volume()
         factor = np.asarray(block.sigma) * unit
-        white = maker.design.whitened(block.rows_xm)
+        white = maker.white(block)
         error = (white @ blind.coefficients_p - block.targets_x) * factor
         yield kind, known.white_spread(white) * factor**2, error**2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from scipy.linalg import solve_triangular
 from lodewell.crystals.batch import Floats, Ints
 from lodewell.errors import BadOption
 from lodewell.fit.gap_options import GAPOptions
+from lodewell.fit.gap_prior import lone_point
 from lodewell.potentials.gap.descriptors import Distance, Soap
 from lodewell.potentials.gap.kernel import Kernel
 from lodewell.potentials.gap.legs import Legs
@@ -77,6 +79,14 @@ class Sample:
         return self
 
 
+    def without(self, point_1d: Floats) -> Sample:
+        """Return the sample less the copies of a point (1, D) of length 1."""
+        other = copy(self)
+        kept = np.abs(self.x_ed - point_1d).max(axis=1, initial=0.0) > _SAME
+        other.x_ed, other.fade_e, other.kind_e = self.x_ed[kept], self.fade_e[kept], self.kind_e[kept]
+        return other
+
+
 def sample(kernels: list[Kernel], train: Any, kinds: Mapping[str, int], seed: int) -> list[Sample]:
     """Draw a sample of the environments of every kernel, in one pass over the frames."""
     found = [Sample(kernel.descriptor.size, seed + k) for k, kernel in enumerate(kernels)]
@@ -90,15 +100,23 @@ def sample(kernels: list[Kernel], train: Any, kinds: Mapping[str, int], seed: in
 
 
 def choose(
-    kernel: Kernel, found: Sample, count: int, options: GAPOptions, kinds: Mapping[str, int], rng: np.random.Generator
+    kernel: Kernel, found: Sample, count: int, options: GAPOptions, kinds: Mapping[str, int], rng: np.random.Generator,
+    binding: Mapping[int, float],
 ) -> tuple[Floats, Floats]:
     """Choose `count` sparse points, those of a quota among their config_type; return (M, D) and cutoff factors (M,).
+
+    The first is a lone atom for SOAP of an element that has a `binding` energy.
 
     Raises:
         BadOption: when a quota cannot be met.
     """
     if isinstance(kernel.descriptor, Distance):
         return _spread(found, count)
+    if isinstance(kernel.descriptor, Soap) and kernel.descriptor.centre in binding:
+        lone_1d = lone_point(kernel)
+        others = found.without(lone_1d)
+        x_md, f_m = choose(kernel, others, count - 1, options, kinds, rng, {})
+        return np.concatenate([lone_1d, x_md]), np.concatenate([np.ones(1), f_m])
     chosen: list[int] = []
     if options.quotas and isinstance(kernel.descriptor, Soap):
         for kind, quota in options.quotas.items():

@@ -12,8 +12,8 @@ from lodewell.crystals.labels import Labelled, LabelledChunk
 from lodewell.errors import BadOption
 from lodewell.fit.data import Folds, frame_weight, stress_rows
 from lodewell.fit.gap_options import GAPOptions, triple
+from lodewell.fit.gap_prior import Prior
 from lodewell.fit.least_squares import Streamed
-from lodewell.fit.reference import References
 from lodewell.potentials.base import Potential
 from lodewell.potentials.gap.design import Design
 
@@ -30,7 +30,7 @@ class Block:
     |---|---|---|
     | `name` | | kind, and what sort of σ it has: "force", "force/liquid", "force/given" |
     | `rows_xm` | (X, M) | by the weights α, in eV/√atom, eV/Å |
-    | `targets_x` | (X,) | labels less what reference energies and baseline say |
+    | `targets_x` | (X,) | labels less what the prior's mean and the baseline say |
     | `sigma` | | by which both were divided, an array (X,) or 1 |
     """
 
@@ -48,7 +48,7 @@ class GAPRows:
     """
 
     design: Design
-    references: References
+    prior: Prior
     baseline: Potential | None
     options: GAPOptions
     sorts: frozenset[str] = frozenset()
@@ -66,7 +66,7 @@ class GAPRows:
         below = None if self.baseline is None else self.baseline.evaluate(atoms)[0]
         root = np.sqrt(count)
         if frame.energy is not None:
-            binding = frame.energy - self.references.energy_of(atoms.numbers) - (below.energy if below else 0.0)
+            binding = frame.energy - self.prior.energy_of(atoms.numbers) - (below.energy if below else 0.0)
             yield self._block(ENERGY, rows.energies_nm.sum(axis=0)[None] / root, np.array([binding / root]), frame)
         if frame.forces_nc is not None:
             forces_nc = frame.forces_nc - (below.forces_nc if below else 0.0)
@@ -78,6 +78,7 @@ class GAPRows:
             yield self._block(STRESS, wanted @ virial_vm, wanted @ label_cc[_VOIGT] / root, frame)
 
     def _block(self, kind: str, rows_xm: Floats, targets_x: Floats, frame: Labelled) -> Block:
+        targets_x = targets_x - rows_xm @ self.prior.weights_m
         sigma = self._own(kind, frame)
         if sigma is None:
             sort = f"/{frame.config_type}" if frame.config_type in self.sorts else ""
@@ -98,11 +99,19 @@ class GAPRows:
         options = self.options
         return (options.energy_sigma, options.force_sigma, options.virial_sigma)[place]
 
+    def white(self, block: Block) -> Floats:
+        """Return rows (X, M) by the white coordinates that are open."""
+        rows_xm = self.design.whitened(block.rows_xm)
+        rows_xm[:, self.prior.pinned_m] = 0.0
+        return rows_xm
+
     def fold(self, frame: Labelled, streamed: Streamed) -> None:
         """Fold the rows of a frame, in white coordinates and with its weight."""
+        if self.prior.settles(frame):
+            return
         fold, weight = 0 if self.folds is None else self.folds.of(frame), frame_weight(frame, self.options)
         for block in self.blocks(frame):
-            streamed.add(block.name, fold, self.design.whitened(block.rows_xm), block.targets_x, weight)
+            streamed.add(block.name, fold, self.white(block), block.targets_x, weight)
 
     def fold_chunk(self, chunk: LabelledChunk) -> tuple[Streamed, int]:
         """Fold the rows of some frames; return them and the number of frames (runs in the workers)."""

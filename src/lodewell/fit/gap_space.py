@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import Any
@@ -14,8 +14,9 @@ from lodewell.fit.distances import Distances
 from lodewell.fit.evidence import Evidence, Products, maximise
 from lodewell.fit.gap_options import GAPOptions
 from lodewell.fit.gap_points import choose, sample
+from lodewell.fit.gap_prior import Prior
 from lodewell.fit.gap_rows import ENERGY, FORCE, GIVEN, STRESS, GAPRows
-from lodewell.fit.least_squares import Streamed
+from lodewell.fit.least_squares import Streamed, kind_of
 from lodewell.fit.reference import References
 from lodewell.potentials.base import Potential
 from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance, Soap
@@ -29,6 +30,7 @@ _POINTS = {1: 1000, 2: 1500}  # by the number of elements; 2000 for more
 _DELTA = {"soap": 1.0, "distance": 1.0, "angle": 0.1}
 _ATOM_SIGMAS = (0.5, 0.4, 0.65)  # tried in this order, Å
 _LENGTHS = (1.0, 0.6, 1.6)
+_RESOLVED = 0.1  # of the spread of the energies; a potential that leaves more is of no use
 _SUBSET_ATOMS, _SUBSET_POINTS = 1_500, 120
 
 
@@ -112,12 +114,12 @@ class Proposal:
 
 def propose(
     wanted: list[Wanted], options: GAPOptions, frames: Sequence[Labelled], references: References,
-    baseline: Potential | None, report: Callable[[int], None],
+    binding: Mapping[int, float], baseline: Potential | None, spread: float, report: Callable[[int], None],
 ) -> Proposal:  # fmt: skip
     """Choose length scales by the evidence on a part of the data, one after the other; start σ and δ as well."""
     if _all_given(wanted, options):
         return Proposal(wanted, START)
-    subset = _Subset(options, frames, references, baseline)
+    subset = _Subset(options, frames, references, binding, baseline, spread)
     report(0)
     best, evidence = wanted, subset.evidence(wanted)
     tried: list[tuple[str, float, float]] = []
@@ -137,6 +139,14 @@ def propose(
             if found.log_evidence > evidence.log_evidence:
                 best, evidence = other, found
     return Proposal(best, evidence.sigmas, tuple(tried), len(frames))
+
+
+def sigma_limits(names: Iterable[str], spread: float) -> dict[str, float]:
+    """Return the largest σ (eV/√atom) of names of energies, of which compositions alone leave `spread`.
+
+    Forces are a hundred times as many, and likelihood would rather take energies for noise than give up any of them.
+    """
+    return {name: _RESOLVED * spread for name in names if kind_of(name) == ENERGY}
 
 
 def _all_given(wanted: list[Wanted], options: GAPOptions) -> bool:
@@ -180,10 +190,12 @@ class _Subset:
     """The evidence of kernels on some frames, with few sparse points."""
 
     def __init__(
-        self, options: GAPOptions, frames: Sequence[Labelled], references: References, baseline: Potential | None
-    ) -> None:
+        self, options: GAPOptions, frames: Sequence[Labelled], references: References, binding: Mapping[int, float],
+        baseline: Potential | None, spread: float,
+    ) -> None:  # fmt: skip
         self.options = replace(options, sparse="random", quotas={})
-        self.frames, self.references, self.baseline = frames, references, baseline
+        self.frames, self.references, self.binding = frames, references, binding
+        self.baseline, self.spread = baseline, spread
 
     def evidence(self, wanted: list[Wanted]) -> Evidence:
         """Return the largest evidence, over σ and δ."""
@@ -192,10 +204,11 @@ class _Subset:
         samples = sample(empty, self.frames, {}, self.options.seed)
         kernels = []
         for one, kernel, found in zip(wanted, empty, samples, strict=True):
-            points = choose(kernel, found, min(one.points, _SUBSET_POINTS), self.options, {}, rng)
+            points = choose(kernel, found, min(one.points, _SUBSET_POINTS), self.options, {}, rng, self.binding)
             kernels.append(one.kernel(*points))
         design = Design(kernels)
-        maker = GAPRows(design, self.references, self.baseline, self.options)
+        prior = Prior.of(design, self.references, self.binding, self.baseline)
+        maker = GAPRows(design, prior, self.baseline, self.options)
         streamed = Streamed(design.columns, exact=False)
         for frame in self.frames:
             maker.fold(frame, streamed)
@@ -203,4 +216,4 @@ class _Subset:
         names = products.square
         fixed = frozenset(name for name in names if name.endswith(f"/{GIVEN}"))
         sigmas = {name: 1.0 if name in fixed else START[name] for name in names}
-        return maximise(products, design.slices(), sigmas, [one.free for one in wanted], fixed)
+        return maximise(products, design.slices(), sigmas, [one.free for one in wanted], fixed, sigma_limits(names, self.spread))

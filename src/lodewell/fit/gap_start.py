@@ -16,9 +16,10 @@ from lodewell.fit.data import LabelledSource
 from lodewell.fit.distances import Distances
 from lodewell.fit.gap_options import GAPOptions
 from lodewell.fit.gap_points import Sample, choose, sample
+from lodewell.fit.gap_prior import Prior
 from lodewell.fit.gap_space import Proposal, Wanted, lay_out, propose, subset_of
 from lodewell.fit.least_squares import Streamed
-from lodewell.fit.reference import References
+from lodewell.fit.reference import References, binding_energies
 from lodewell.fit.run import Report
 from lodewell.fit.walls import repulsion
 from lodewell.potentials.base import Potential
@@ -37,6 +38,7 @@ class Begun:
     wanted: list[Wanted]
     design: Design
     references: References
+    prior: Prior
     baseline: Potential | None
     proposal: Proposal | None = None
     seen: Mapping[int, Seen] = field(default_factory=dict)
@@ -57,10 +59,12 @@ class Begun:
             return cls.again(options.extend, train)
         baseline = _baseline(options, distances)
         wanted = lay_out(options, distances, train.survey.elements)
+        binding = binding_energies(train.survey, train.references)
         report("likelihood", 0, None)
         frames = subset_of(train, options.seed)
         proposal = propose(
-            wanted, options, frames, train.references, baseline, lambda k: report("likelihood", k, None)
+            wanted, options, frames, train.references, binding, baseline, train.spread.per_root,
+            lambda k: report("likelihood", k, None),
         )  # fmt: skip
         wanted = proposal.wanted
         report("sparse points", 0, None)
@@ -71,12 +75,14 @@ class Begun:
         kernels = []
         for one, kernel, found in zip(wanted, empty, samples, strict=True):
             _enough(one, len(found.x_ed), options)
-            kernels.append(one.kernel(*choose(kernel, found, one.points, options, kinds, rng)))
+            kernels.append(one.kernel(*choose(kernel, found, one.points, options, kinds, rng, binding)))
         names = list(train.survey.config_types)
         seen = {
             k: _shown(found, names, rng) for k, found in enumerate(samples) if isinstance(wanted[k].descriptor, Soap)
         }
-        return cls(wanted, Design(kernels), train.references, baseline, proposal, seen)
+        design = Design(kernels)
+        prior = Prior.of(design, train.references, binding, baseline)
+        return cls(wanted, design, train.references, prior, baseline, proposal, seen)
 
     @classmethod
     def again(cls, rows: str, train: LabelledSource) -> Begun:
@@ -95,11 +101,17 @@ class Begun:
             raise BadFile(f"{rows}: these are not the rows of {beside}; give the two files that one fit wrote")
         if new := [chemical_symbols[z] for z in train.survey.elements if z not in potential.energies]:
             raise BadOption(f"{beside} has no {', '.join(new)}: a GAP is extended by frames of its elements; fit anew")
-        references = References(potential.energies, dict.fromkeys(potential.energies, "earlier fit"))
+        # Rows of before 0.1.0 do not tell: their lone atoms were not sparse points.
+        prior = Prior.from_state(
+            design, meta.get("prior", {"energies": potential.energies, "binding": {}, "known": {}})
+        )
+        energies = {**prior.energies, **prior.known}
+        references = References(energies, dict.fromkeys(energies, "earlier fit"))
         return cls(
             wanted,
             design,
             references,
+            prior,
             potential.baseline,
             seen=potential.seen,
             earlier=earlier,

@@ -12,7 +12,7 @@ from lodewell.fit.balance import Goal, choose
 from lodewell.fit.evidence import Products, maximise
 from lodewell.fit.gap_options import GAPOptions
 from lodewell.fit.gap_rows import ENERGY, FORCE, GIVEN, STRESS
-from lodewell.fit.gap_space import START
+from lodewell.fit.gap_space import START, sigma_limits
 from lodewell.fit.least_squares import HeldOut, Streamed, kind_of
 from lodewell.fit.run import Report
 
@@ -44,13 +44,14 @@ def _factors(options: GAPOptions) -> dict[str, float]:
 
 
 def weigh(
-    streamed: Streamed, blocks: Sequence[slice], free: Sequence[bool], start: Mapping[str, float], options: GAPOptions,
-    report: Report,
+    streamed: Streamed, blocks: Sequence[slice], free: Sequence[bool], start: Mapping[str, float], spread: float,
+    options: GAPOptions, report: Report,
 ) -> Weighing:  # fmt: skip
     """Choose what is left open: σ of each kind and config_type and the scales by the evidence of all rows.
 
     Where no σ at all is given, the kinds are then weighed against each other by cross-validation: the evidence
     believes that errors are independent, but those of a frame's atoms are not, and it trusts energies too little.
+    spread: what compositions alone leave of the energies, eV/√atom.
     """
     names = streamed.kinds
     fixed = frozenset(name for name in names if name.endswith(f"/{GIVEN}"))
@@ -58,13 +59,13 @@ def weigh(
     scales: tuple[float, ...] = (1.0,) * len(blocks)
     if any(free) or len(fixed) < len(names):
         found = maximise(
-            Products(streamed), blocks, sigmas, free, fixed, report=lambda step: report("evidence", step, None)
+            Products(streamed), blocks, sigmas, free, fixed, sigma_limits(names, spread), report=lambda step: report("evidence", step, None)
         )
         sigmas, scales = dict(found.sigmas), found.scales
     weighing = Weighing(_bounded(sigmas, fixed, streamed, options.config_balance), scales, {})
     if fixed or len(streamed.folds) < 2:
         return _judged(weighing, streamed, blocks, options)
-    return _balanced(weighing, streamed, blocks, options, report)
+    return _balanced(weighing, streamed, blocks, spread, options, report)
 
 
 def _means(sigmas: Mapping[str, float], fixed: frozenset[str], streamed: Streamed) -> dict[str, float]:
@@ -84,7 +85,7 @@ def _bounded(sigmas: Mapping[str, float], fixed: frozenset[str], streamed: Strea
 
 
 def _balanced(
-    weighing: Weighing, streamed: Streamed, blocks: Sequence[slice], options: GAPOptions, report: Report
+    weighing: Weighing, streamed: Streamed, blocks: Sequence[slice], spread: float, options: GAPOptions, report: Report
 ) -> Weighing:
     """Weigh kinds against each other and against the prior by errors on the folds."""
     mean = _means(weighing.sigmas, frozenset(), streamed)
@@ -92,6 +93,7 @@ def _balanced(
         {ENERGY: 1.0, FORCE: options.balance, STRESS: 0.5},
         {kind: 1.0 / sigma**2 for kind, sigma in mean.items()} | {"strength": 1.0},
         _factors(options),
+        bounds={ENERGY: spread},
     )
     sorts = {name: (mean[kind_of(name)] / sigma) ** 2 for name, sigma in weighing.sigmas.items()}
     penalty = weighing.penalty(blocks)

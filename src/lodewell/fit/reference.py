@@ -14,6 +14,7 @@ from lodewell.crystals.batch import Flags
 from lodewell.crystals.label_survey import Survey
 from lodewell.errors import BadOption, did_you_mean
 
+_LEAST_TO_TELL = 10  # frames beyond the number of elements
 Source = Literal["given", "lone atoms", "fitted", "earlier fit"]
 
 
@@ -24,6 +25,11 @@ class References:
     energies: Mapping[int, float]
     sources: Mapping[int, Source]
     undetermined: bool = False
+
+    @property
+    def known(self) -> dict[int, float]:
+        """Energies of lone atoms that were given or calculated, not fitted."""
+        return {z: e for z, e in self.energies.items() if self.sources[z] not in ("fitted", "earlier fit")}
 
     def energy_of(self, numbers_n: object) -> float:
         """Return the sum over atoms, eV."""
@@ -86,10 +92,54 @@ def reference_energies(survey: Survey, given: Mapping[str, float] | None = None)
     return References({z: energies[z] for z in order}, {z: sources[z] for z in order}, undetermined)
 
 
+def binding_energies(survey: Survey, references: References) -> dict[int, float]:
+    """Return what compositions alone tell of the binding energy per atom (eV) of elements whose lone atom is known.
+
+    The least-squares solution over all atoms of frames that are no lone atoms; empty without such frames.
+    """
+    columns = survey.columns
+    frames = np.isfinite(columns.energy_f) & ~columns.lone_f.astype(bool)
+    wanted = list(references.known)
+    return _fitted(survey, references.energies, wanted, frames, by_atoms=True)[0] if frames.any() and wanted else {}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Root mean square of what compositions alone leave of energies: a potential must leave less to be worth anything.
+
+    Attributes:
+        per_atom: of energies an atom, eV.
+        per_root: of energies of a frame over the root of its number of atoms, eV.
+    """
+
+    per_atom: float
+    per_root: float
+
+
+def composition_spread(survey: Survey) -> Spread:
+    """Return what a sum of energies of the elements, by least squares, leaves of the energies of frames.
+
+    Lone atoms do not count. Infinite where there are too few frames to tell.
+    """
+    columns = survey.columns
+    frames = np.isfinite(columns.energy_f) & ~columns.lone_f.astype(bool)
+    formulas = columns.formula_f[frames]
+    if len(formulas) < len(survey.elements) + _LEAST_TO_TELL:
+        return Spread(np.inf, np.inf)
+    energies, _ = _fitted(survey, {}, list(survey.elements), frames, by_atoms=True)
+    atoms_c = np.array([sum(n for _, n in composition) for composition in columns.compositions], dtype=float)
+    mean_c = np.array([sum(n * energies[z] for z, n in composition) for composition in columns.compositions]) / atoms_c
+    left_f = columns.energy_f[frames] - mean_c[formulas]
+    return Spread(float(np.sqrt(np.mean(left_f**2))), float(np.sqrt(np.mean(left_f**2 * atoms_c[formulas]))))
+
+
 def _fitted(
-    survey: Survey, known: Mapping[int, float], wanted: list[int], frames: Flags
+    survey: Survey, known: Mapping[int, float], wanted: list[int], frames: Flags, by_atoms: bool = False
 ) -> tuple[dict[int, float], bool]:
-    """Solve for the elements wanted; also tell whether the compositions leave something open."""
+    """Solve for the elements wanted, every frame or every atom counting alike, on top of what is known.
+
+    Also tell whether the compositions leave something open.
+    """
     columns = survey.columns
     number = np.bincount(columns.formula_f[frames], minlength=len(columns.compositions)).astype(float)
     total = np.bincount(columns.formula_f[frames], columns.energy_f[frames], minlength=len(columns.compositions))
@@ -99,8 +149,9 @@ def _fitted(
         share = {z: n / atoms for z, n in composition}
         if count and not share.keys().isdisjoint(wanted):
             rest = energy / count - sum(x * known[z] for z, x in share.items() if z in known)
-            rows.append([math.sqrt(count) * share.get(z, 0.0) for z in wanted])
-            right.append(math.sqrt(count) * rest)
+            root = math.sqrt(count * atoms if by_atoms else count)
+            rows.append([root * share.get(z, 0.0) for z in wanted])
+            right.append(root * rest)
     if not rows:
         return dict.fromkeys(wanted, 0.0), True
     a, b = np.array(rows), np.array(right)

@@ -45,6 +45,17 @@ class Fitted:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
+def doubts(held_out: Mapping[str, float], spread: float, unit: str) -> list[str]:
+    """Say when energies of frames left out of the fit are predicted no better than by compositions alone."""
+    error = held_out.get("energy", 0.0)
+    if error < spread:
+        return []
+    return [
+        f"NOT TO BE USED for energies: held out of the fit, they are {error:.3g} {unit} off, and the energies of the"
+        f" elements alone would leave {spread:.3g}; check the labels, add frames, or take more flexible terms"
+    ]
+
+
 class FitFunction(Protocol):
     """What a family brings: `fit_uf_files` and its like.
 
@@ -139,7 +150,7 @@ def run_fit(
         "seed": job.options.seed,
         **fitted.facts,
         **fitted.about,
-        "notes": [*survey.notes, *fitted.notes],
+        "notes": [*survey.notes, *fitted.notes, *(errors.doubts() if errors is not None else ())],
         "errors": None if errors is None else errors.json(),
         "seconds": clock.laps,
     }

@@ -17,7 +17,7 @@ from lodewell.fit.distances import Distances
 from lodewell.fit.embedding_space import Shells, embeddings
 from lodewell.fit.error_model import error_model
 from lodewell.fit.least_squares import Solution, Streamed, Undetermined, merged, solve
-from lodewell.fit.run import Fitted, Report, silent
+from lodewell.fit.run import Fitted, Report, doubts, silent
 from lodewell.fit.uf_options import UFOptions
 from lodewell.fit.uf_rows import ENERGY, FORCE, STRESS, UFRows
 from lodewell.fit.uf_space import lay_out, roughness, undetermined
@@ -87,6 +87,7 @@ def fit_uf_files(
         "rows": {kind: streamed.count(kind) for kind in streamed.kinds},
         "references": train.references.about(),
     }  # fmt: skip
+    notes += doubts(balance.held_out, train.spread.per_atom, "eV/atom")
     return Fitted(potential, facts, tuple(notes))
 
 
@@ -119,6 +120,7 @@ def _candidate(
         {ENERGY: options.energy_weight, FORCE: options.force_weight, STRESS: options.stress_weight},
         options.smoothness,
         options.config_balance,
+        {ENERGY: train.spread.per_atom},
     )
 
     def tell(trial: int) -> None:

@@ -26,6 +26,7 @@ class Error:
         largest: absolute error.
         shift: mean error with its sign.
         rmse_shifted: root mean square error once the shift is taken away.
+        spread: standard deviation of the references: the error of predicting their mean.
     """
 
     unit: str
@@ -35,11 +36,37 @@ class Error:
     largest: float | None = None
     shift: float | None = None
     rmse_shifted: float | None = None
+    spread: float | None = None
 
     def json(self) -> dict[str, Any]:
         """Return plain values."""
-        keys = ("mae", "rmse", "unit", "count", "largest", "shift", "rmse_shifted")
+        keys = ("mae", "rmse", "unit", "count", "largest", "shift", "rmse_shifted", "spread")
         return {key: getattr(self, key) for key in keys}
+
+
+class Moments:
+    """Adds up numbers for their standard deviation, about the first so that large ones lose no digits."""
+
+    def __init__(self) -> None:
+        self.count, self.origin, self.sum, self.square = 0, 0.0, 0.0, 0.0
+
+    def add(self, values: ArrayLike) -> None:
+        """Add numbers of any shape."""
+        x = np.asarray(values, dtype=np.float64).ravel()
+        if not x.size:
+            return
+        if not self.count:
+            self.origin = float(x[0])
+        x = x - self.origin
+        self.count, self.sum = self.count + x.size, self.sum + float(x.sum())
+        self.square += float(x @ x)
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation, None of fewer than two numbers."""
+        if self.count < 2:
+            return None
+        return float(np.sqrt(max(self.square / self.count - (self.sum / self.count) ** 2, 0.0)))
 
 
 class Tally:
@@ -47,9 +74,11 @@ class Tally:
 
     def __init__(self) -> None:
         self.count, self.sum, self.absolute, self.square, self.largest = 0, 0.0, 0.0, 0.0, 0.0
+        self.references = Moments()
 
-    def add(self, errors: ArrayLike) -> None:
-        """Add errors of any shape."""
+    def add(self, errors: ArrayLike, references: ArrayLike = ()) -> None:
+        """Add errors of any shape, and the references that they are errors of."""
+        self.references.add(references)
         x = np.asarray(errors, dtype=np.float64)
         if not x.size:
             return
@@ -67,7 +96,7 @@ class Tally:
         shift, square = self.sum / n, self.square / n
         return Error(
             unit, n, self.absolute / n, float(np.sqrt(square)), self.largest, shift,
-            float(np.sqrt(max(square - shift**2, 0.0))),
+            float(np.sqrt(max(square - shift**2, 0.0))), self.references.deviation,
         )  # fmt: skip
 
 

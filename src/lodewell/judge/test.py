@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from ase.data import chemical_symbols
+from ase.units import GPa
 
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.label_consistency import Contradictions, Watched
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 Data: TypeAlias = str | Path | Sequence[str | Path] | Iterable[Labelled]
 
 _ATOMS, _FRAMES = 4_000, 200  # of one batch
+LEAST = 5  # numbers from which on their spread means something
 _KINDS = ("energy", "force", "stress")
 _KEYS = {"energy": "energy", "force": "forces", "stress": "stress"}
 _UNITS = {"energy": "eV/atom", "force": "eV/Å", "stress": "eV/Å^3"}
@@ -132,11 +134,27 @@ class Errors:
         """Errors of the stress components."""
         return self.overall.stress
 
+    def doubts(self) -> list[str]:
+        """Say which numbers are worse than their mean would be: those of all frames, and of each config_type."""
+        groups = {"": self.overall} | (self.by_config_type if len(self.by_config_type) > 1 else {})
+        return [
+            f"{name + ': ' if name else ''}the {what} are NOT TO BE USED: their RMSE is {error.rmse / unit:.3g} {words},"
+            f" and predicting their mean would leave {error.spread / unit:.3g}"
+            for name, group in groups.items()
+            for what, error, unit, words in (
+                ("energies", group.energy, 1e-3, "meV/atom"),
+                ("forces", group.force, 1.0, "eV/Å"),
+                ("stresses", group.stress, GPa, "GPa"),
+            )
+            if error.count >= LEAST and error.rmse is not None and error.spread and error.rmse > error.spread
+        ]
+
     def json(self) -> dict[str, Any]:
         """Return everything but the points, as plain values."""
         out = self.overall.json()
         out["by_config_type"] = {name: group.json() for name, group in self.by_config_type.items()}
         out["by_element"] = {name: {"force": error.json()} for name, error in self.by_element.items()}
+        out["doubts"] = self.doubts()
         if self.calibration:
             out["uncertainty"] = {name: c.json() for name, c in self.calibration.items()}
             for kind, bars in self.calibration_by_config_type.items():
@@ -333,7 +351,7 @@ class _Comparison:
         error = (result.energy - reference) / n
         sigma = np.nan if bar is None else bar.energy / n
         for sums in both:
-            sums.tally["energy"].add(error)
+            sums.tally["energy"].add(error, reference / n)
             sums.bars["energy"].add([error], [sigma])
         row = [reference / n, result.energy / n, sigma, float(near_n.min()), kind]
         self.sample["energy"].add(np.array([row]))
@@ -345,7 +363,7 @@ class _Comparison:
         error = result.forces_nc - reference
         sigma = np.full(error.shape, np.nan) if bar is None else bar.forces_nc
         for sums in both:
-            sums.tally["force"].add(error)
+            sums.tally["force"].add(error, reference)
             sums.tally["vector"].add(np.linalg.norm(error, axis=1))
             sums.bars["force"].add(error, sigma)
         for z in np.unique(species_n).tolist():
@@ -363,7 +381,7 @@ class _Comparison:
         wanted, got = _six(reference), _six(stress)
         sigma = np.full(6, np.nan) if bar is None else _six(bar)
         for sums in both:
-            sums.tally["stress"].add(got - wanted)
+            sums.tally["stress"].add(got - wanted, wanted)
             sums.bars["stress"].add(got - wanted, sigma)
             sums.tally["pressure"].add(-float((got - wanted)[:3].mean()))
         self.sample["stress"].add(np.concatenate([wanted, got, sigma, [kind]])[None])
