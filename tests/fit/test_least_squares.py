@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from lodewell.errors import BadFile, BadOption
 from lodewell.fit.balance import Goal, choose
-from lodewell.fit.least_squares import HeldOut, Streamed, Undetermined, merged, solve
+from lodewell.fit.held_out import HeldOut
+from lodewell.fit.least_squares import Streamed, Undetermined, merged, solve
 
 KINDS = ("energy", "force")
 

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lodewell.crystals.batch import Floats
-from lodewell.fit.least_squares import HeldOut, Streamed, kind_of
+from lodewell.fit.held_out import HeldOut
+from lodewell.fit.least_squares import Streamed, kind_of
 
 _FIRST, _LAST = math.log(10.0) / 2.0, math.log(10.0) / 4.0  # steps of the search, in natural logarithms
 _FARTHEST = math.log(1e3)  # noise-free data would drive a weight to infinity
 _MOST = 30  # trials
+_GAIN = 0.01  # in the loss, a hundredth of an energy: less is not worth a step
 _HOPELESS = 1e-3  # share explained, below which it does not matter how much worse an error is
 
 
@@ -92,7 +94,7 @@ def choose(
         origin["strength"] = math.log(goal.strength)
 
     def errors_at(at: Mapping[str, float], held: HeldOut) -> dict[str, float]:
-        return held.errors({kind: math.exp(at[kind]) for kind in kinds}, math.exp(at["strength"]) * penalty_pp)
+        return held.errors({kind: math.exp(at[kind]) for kind in kinds}, penalty_pp, math.exp(at["strength"]))
 
     if sorts is None and goal.most > 1.0 and len(names) > len(kinds):
         sorts = _sorts(errors_at(origin, HeldOut(streamed)), streamed, fixed, goal.most)
@@ -114,7 +116,7 @@ def choose(
             for sign in (1.0, -1.0):
                 while len(known) < _MOST:
                     there = {**point, name: point[name] + sign * step}
-                    if abs(there[name] - origin[name]) > _FARTHEST or trial(there) >= best:
+                    if abs(there[name] - origin[name]) > _FARTHEST or trial(there) > best - _GAIN:
                         break
                     best, point, moved = trial(there), there, True
         if not moved:
@@ -130,7 +132,7 @@ def judged(streamed: Streamed, penalty_pp: Floats, goal: Goal, balance: Balance)
 
 
 def _judged(held: HeldOut, streamed: Streamed, penalty_pp: Floats, goal: Goal, balance: Balance) -> Balance:
-    errors = by_kind(held.errors(balance.kinds, balance.strength * penalty_pp), streamed)
+    errors = by_kind(held.errors(balance.kinds, penalty_pp, balance.strength), streamed)
     return replace(balance, held_out=errors, loss=goal.loss(errors))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -57,9 +58,9 @@ def maximise(
     sigmas: Mapping[str, float],
     free: Sequence[bool],
     fixed: frozenset[str],
-    most: Mapping[str, float],
     steps: int = 12,
     report: Callable[[int], None] = lambda step: None,
+    most: Mapping[str, float] = MappingProxyType({}),
 ) -> Evidence:
     """Iterate from `sigmas` (of every name) to the largest evidence.
 

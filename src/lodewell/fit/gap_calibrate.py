@@ -36,7 +36,9 @@ def knowledge(
         rest = {key: folded for key, folded in streamed.folded.items() if key[1] != 0}
         try:
             blind = solve(
-                Streamed(streamed.parameters, False, rest), weighing.weights(options), maker.prior.pin(weighing.penalty(blocks))
+                Streamed(streamed.parameters, False, rest),
+                weighing.weights(options),
+                maker.prior.pin(weighing.penalty(blocks)),
             )
         except (BadOption, KeyError):
             blind = None

@@ -78,7 +78,6 @@ class Sample:
         self._parts = []
         return self
 
-
     def without(self, point_1d: Floats) -> Sample:
         """Return the sample less the copies of a point (1, D) of length 1."""
         other = copy(self)
@@ -100,7 +99,12 @@ def sample(kernels: list[Kernel], train: Any, kinds: Mapping[str, int], seed: in
 
 
 def choose(
-    kernel: Kernel, found: Sample, count: int, options: GAPOptions, kinds: Mapping[str, int], rng: np.random.Generator,
+    kernel: Kernel,
+    found: Sample,
+    count: int,
+    options: GAPOptions,
+    kinds: Mapping[str, int],
+    rng: np.random.Generator,
     binding: Mapping[int, float],
 ) -> tuple[Floats, Floats]:
     """Choose `count` sparse points, those of a quota among their config_type; return (M, D) and cutoff factors (M,).

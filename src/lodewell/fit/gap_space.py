@@ -216,4 +216,11 @@ class _Subset:
         names = products.square
         fixed = frozenset(name for name in names if name.endswith(f"/{GIVEN}"))
         sigmas = {name: 1.0 if name in fixed else START[name] for name in names}
-        return maximise(products, design.slices(), sigmas, [one.free for one in wanted], fixed, sigma_limits(names, self.spread))
+        return maximise(
+            products,
+            design.slices(),
+            sigmas,
+            [one.free for one in wanted],
+            fixed,
+            most=sigma_limits(names, self.spread),
+        )

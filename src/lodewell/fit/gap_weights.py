@@ -13,7 +13,8 @@ from lodewell.fit.evidence import Products, maximise
 from lodewell.fit.gap_options import GAPOptions
 from lodewell.fit.gap_rows import ENERGY, FORCE, GIVEN, STRESS
 from lodewell.fit.gap_space import START, sigma_limits
-from lodewell.fit.least_squares import HeldOut, Streamed, kind_of
+from lodewell.fit.held_out import HeldOut
+from lodewell.fit.least_squares import Streamed, kind_of
 from lodewell.fit.run import Report
 
 
@@ -59,7 +60,13 @@ def weigh(
     scales: tuple[float, ...] = (1.0,) * len(blocks)
     if any(free) or len(fixed) < len(names):
         found = maximise(
-            Products(streamed), blocks, sigmas, free, fixed, sigma_limits(names, spread), report=lambda step: report("evidence", step, None)
+            Products(streamed),
+            blocks,
+            sigmas,
+            free,
+            fixed,
+            report=lambda step: report("evidence", step, None),
+            most=sigma_limits(names, spread),
         )
         sigmas, scales = dict(found.sigmas), found.scales
     weighing = Weighing(_bounded(sigmas, fixed, streamed, options.config_balance), scales, {})

@@ -14,17 +14,17 @@ import io
 import json
 import logging
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.linalg.blas import dsyrk
-from scipy.linalg.lapack import dpocon, dpotrf, dpotrs, dtpqrt
+from scipy.linalg.blas import dsymv, dsyrk
+from scipy.linalg.lapack import dpocon, dpotrf, dtpqrt
 
-from lodewell.archive import read_archive
+from lodewell.archive import read_archive, read_meta
 from lodewell.crystals.batch import Floats
 from lodewell.errors import BadFile, BadOption
 from lodewell.files import atomic_path
@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 
 MOST_PARAMETERS = 20_000  # a triangle of so many is 3.2 GB
 _BLOCK = 128  # columns LAPACK works on at once
-_LOOSE = 256  # rows whose products are taken together
+_TOGETHER = 512  # columns added at once
+LOOSE = 256  # rows whose products are taken together
 _LEAST = 1e-15  # reciprocal condition number of normal equations: below, even the first digit may be wrong
 
 
@@ -44,7 +45,7 @@ class Folded:
         self.parameters = parameters
         self.exact = exact
         self.count = 0
-        self._most_loose = parameters + 1 if exact else min(parameters + 1, _LOOSE)
+        self._most_loose = parameters + 1 if exact else min(parameters + 1, LOOSE)
         self._loose: list[Floats] = []
         self._waiting = 0
         self._square: Floats | None = None  # R, or the products of all columns (their upper triangle)
@@ -100,7 +101,8 @@ class Folded:
             if self.exact:
                 parts.append(np.triu(self._square))
             else:
-                out += weight * self._square
+                for c in column_blocks(len(out)):
+                    out[:, c] += weight * self._square[:, c]
         if parts:
             dsyrk(weight, np.concatenate(parts).T, beta=1.0, c=out, overwrite_c=1)
 
@@ -111,8 +113,7 @@ class Folded:
         if self._square is not None and self.exact:
             total += float(np.sum((np.triu(self._square) @ v) ** 2))
         elif self._square is not None:
-            upper = np.triu(self._square, 1) @ v
-            total += float(2.0 * v @ upper + v**2 @ np.diag(self._square))
+            total += float(v @ dsymv(1.0, self._square, v))
         return max(0.0, total)
 
     def squares_p(self) -> Floats:
@@ -164,8 +165,8 @@ class Streamed:
     def __post_init__(self) -> None:
         if self.parameters > MOST_PARAMETERS:
             raise BadOption(
-                f"{self.parameters:,} coefficients are more than the {MOST_PARAMETERS:,} that a dense solve can hold: "
-                "take fewer intervals, fewer elements, or two-body terms alone"
+                f"{self.parameters:,} coefficients are more than the {MOST_PARAMETERS:,} that a dense solve can hold:"
+                " take fewer terms or points"
             )
 
     def add(self, kind: str, fold: int, rows_mp: Floats, targets_m: Floats, weight: float = 1.0) -> None:
@@ -236,6 +237,14 @@ class Streamed:
             raise BadFile(f"{path}: not the rows of a fit, or cut short ({error}): fit again from the data") from error
         return streamed, meta
 
+    @staticmethod
+    def meta(path: str | Path) -> dict[str, Any]:
+        """Read the `meta` that `save` wrote, and nothing else; raises `BadFile` as `load` does."""
+        try:
+            return dict(read_meta(path, "the rows of a fit", "fit again from the data")["meta"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadFile(f"{path}: not the rows of a fit ({error}): fit again from the data") from error
+
 
 def merged(parts: Iterable[Streamed]) -> Streamed | None:
     """Merge what many workers folded as a tree: as each comes, never more than the logarithm of their number."""
@@ -285,11 +294,11 @@ def solve(streamed: Streamed, weights: Mapping[str, float], penalty_pp: Floats) 
         if not (diagonal > 1e-13 * diagonal.max(initial=0.0)).all():
             raise Undetermined
         return Solution(solve_triangular(r, z), r)
-    normal = np.zeros((streamed.parameters + 1,) * 2, order="F")
+    normal = empty_square(streamed.parameters)
+    normal[:-1, :-1] = penalty_pp
     for weight, folded in used:
         folded.add_products(weight, normal)
-    matrix = normal[:-1, :-1] + np.triu(penalty_pp)
-    found = _by_cholesky(matrix, normal[:-1, -1])
+    found = by_cholesky(normal, measured=True)
     logger.info("reciprocal condition number %.1e", found[2] if found else 0.0)
     if found is None or found[2] < _LEAST:
         raise Undetermined
@@ -304,46 +313,20 @@ class Undetermined(BadOption):
         super().__init__("the fit is singular: some combinations of its coefficients are free")
 
 
-class HeldOut:
-    """Held-out errors for any weights and penalty, without the data: each fold is predicted by a fit to the others.
+def square_bytes(parameters: int) -> float:
+    """Return the size of a square of the parameters and the right-hand side."""
+    return 8.0 * (parameters + 1) ** 2
 
-    Names of rows such as "force/Elastic" share the weight of their kind, "force", times a factor of their own that
-    stays the same. These many solves use normal equations, which is good enough to choose weights and penalties by.
-    """
 
-    def __init__(self, streamed: Streamed, factors: Mapping[str, float] | None = None) -> None:
-        self._streamed = streamed
-        self._factors = {name: (factors or {}).get(name, 1.0) for name in streamed.kinds}
-        size = streamed.parameters + 1
-        self._total: dict[str, Floats] = {}
-        for (name, _), folded in streamed.folded.items():
-            total = self._total.setdefault(kind_of(name), np.zeros((size, size), order="F"))
-            folded.add_products(self._factors[name], total)
+def empty_square(parameters: int) -> Floats:
+    """Return room for products of all columns (P + 1, P + 1), in Fortran's order."""
+    return np.zeros((parameters + 1,) * 2, order="F")
 
-    def errors(self, weights: Mapping[str, float], penalty_pp: Floats) -> dict[str, float]:
-        """Return the root mean square error of each name on held-out rows; infinite where a solve fails.
 
-        `weights` are by kind; kinds without one are not fitted, but judged.
-        """
-        streamed = self._streamed
-        square = dict.fromkeys(self._factors, 0.0)
-        whole = np.zeros((streamed.parameters + 1,) * 2, order="F")
-        whole[:-1, :-1] = np.triu(penalty_pp)
-        for kind, total in self._total.items():
-            whole += weights.get(kind, 0.0) * total
-        for fold in streamed.folds:
-            normal = np.array(whole, order="F")
-            mine = {name: folded for (name, f), folded in streamed.folded.items() if f == fold}
-            for name, folded in mine.items():
-                weight = weights.get(kind_of(name), 0.0) * self._factors[name]
-                if weight > 0.0:
-                    folded.add_products(-weight, normal)
-            found = _by_cholesky(normal[:-1, :-1], normal[:-1, -1])
-            if found is None:
-                return dict.fromkeys(self._factors, np.inf)
-            for name, folded in mine.items():
-                square[name] += folded.square_of(found[0])
-        return {name: float(np.sqrt(square[name] / max(1, streamed.count(name)))) for name in square}
+def column_blocks(count: int) -> Iterator[slice]:
+    """Yield blocks of columns, so that sums of squares need no third one."""
+    for first in range(0, count, _TOGETHER):
+        yield slice(first, min(first + _TOGETHER, count))
 
 
 def kind_of(name: str) -> str:
@@ -357,21 +340,36 @@ def _root(penalty_pp: Floats) -> Floats:
     return np.asarray(np.sqrt(np.clip(values, 0.0, None))[:, None] * vectors.T)
 
 
-def _by_cholesky(upper: Floats, right: Floats) -> tuple[Floats, Floats, float] | None:
-    """Solve with the upper triangle of a symmetric matrix, scaled to a unit diagonal; None where it is singular.
+def by_cholesky(normal: Floats, measured: bool = False) -> tuple[Floats, Floats, float] | None:
+    """Solve normal equations, given by the upper triangle of the products of all columns; None where it is singular.
 
-    Returns the solution, the factor R (RᵀR = the matrix), and the reciprocal condition number of the scaled matrix.
+    The matrix is scaled to a unit diagonal, and overwritten. Returns the solution, the factor R (RᵀR = the matrix
+    without its last column), and if `measured` the reciprocal condition number of the scaled matrix, else 1.
     """
-    diagonal = np.diag(upper)
-    if not (diagonal > 0.0).all():
+    diagonal = np.diag(normal).copy()
+    if not (diagonal[:-1] > 0.0).all():
         return None
+    # The last column is factorised with the others, as a corner that is large enough: what comes of it is R⁻ᵀ right.
+    normal[-1, -1] = diagonal[-1] = 2.0 * abs(diagonal[-1]) + 1e-300
     scale = 1.0 / np.sqrt(diagonal)
-    scaled = np.asfortranarray(upper * scale[:, None] * scale)
-    size = np.abs(np.triu(scaled, 1))
-    norm = float((size.sum(axis=0) + size.sum(axis=1) + 1.0).max())
-    r, info = dpotrf(scaled, lower=0, clean=1, overwrite_a=1)
-    if info:
+    for c in column_blocks(len(normal)):
+        normal[:, c] *= scale[:, None] * scale[c]
+    norm = _norm(normal) if measured else 1.0
+    r, info = dpotrf(normal, lower=0, clean=1, overwrite_a=1)
+    if info and info < len(normal):
         return None
-    x, _ = dpotrs(r, scale * right, lower=0)
-    rcond, _ = dpocon(r, norm, uplo="U")
-    return np.asarray(scale * x), np.asarray(r / scale), float(rcond)
+    x = scale[:-1] / scale[-1] * solve_triangular(r[:-1, :-1], r[:-1, -1], check_finite=False)
+    rcond = float(dpocon(r[:-1, :-1], norm, uplo="U")[0]) if measured else 1.0
+    for c in column_blocks(len(r)):
+        r[:, c] /= scale[c]
+    return np.asarray(x), np.asarray(r[:-1, :-1]), rcond
+
+
+def _norm(scaled: Floats) -> float:
+    """Return the largest sum of sizes in a row of a symmetric matrix, of its upper triangle and one column more."""
+    total = np.zeros(len(scaled) - 1)
+    for c in column_blocks(len(total)):
+        size = np.abs(np.triu(scaled[:-1, c], -c.start))
+        total += size.sum(axis=1)
+        total[c] += size.sum(axis=0)
+    return float((total - 1.0).max(initial=1.0))  # the diagonal was counted twice

@@ -119,13 +119,9 @@ def _set_up(train: LabelledSource, distances: Distances, options: MEAMOptions) -
 
 
 def _lone_atoms(train: LabelledSource) -> list[Labelled]:
-    """Return a lone atom for each reference energy that was given: they are labels like others."""
-    references = train.references
-    return [
-        Labelled(Atoms([z]), references.energies[z], None, None, weight=_LONE_WEIGHT)
-        for z in train.survey.elements
-        if references.sources[z] == "given"
-    ]
+    """Return a lone atom for each reference energy that is known: they are labels like others, and heavier."""
+    known = train.references.known
+    return [Labelled(Atoms([z]), energy, None, None, weight=_LONE_WEIGHT) for z, energy in known.items()]
 
 
 def _lay_out(symbols: Sequence[str], distances: Distances, options: MEAMOptions) -> tuple[Layout, list[str]]:
@@ -218,9 +214,8 @@ def _finished(
     report("weighing rivals", 0, None)
     options = setup.options
     potentials = [to_potential(p.layout, p.x_c, references) for p in points]
-    given = [chemical_symbols[z] for z, source in train.references.sources.items() if source == "given"]
     for potential in potentials:
-        potential.reference |= {s: references[s] for s in given}
+        potential.reference |= {chemical_symbols[z]: energy for z, energy in train.references.known.items()}
     errors = errors_of(setup.whole, points[0])
     if options.wall == "zbl":
         potentials = [walled(p) for p in potentials]

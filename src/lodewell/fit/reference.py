@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
@@ -39,6 +39,12 @@ class References:
     def about(self) -> dict[str, dict[str, float | str]]:
         """Return energies and sources by element, JSON-like."""
         return {chemical_symbols[z]: {"energy_eV": e, "source": self.sources[z]} for z, e in self.energies.items()}
+
+    @classmethod
+    def of_about(cls, about: Mapping[str, Any]) -> References:
+        """Return what `about` told of."""
+        found = {atomic_numbers[symbol]: entry for symbol, entry in about.items()}
+        return cls({z: float(e["energy_eV"]) for z, e in found.items()}, {z: e["source"] for z, e in found.items()})
 
     def notes(self) -> list[str]:
         """Say what a user should know of them."""

@@ -51,8 +51,9 @@ def doubts(held_out: Mapping[str, float], spread: float, unit: str) -> list[str]
     if error < spread:
         return []
     return [
-        f"NOT TO BE USED for energies: held out of the fit, they are {error:.3g} {unit} off, and the energies of the"
-        f" elements alone would leave {spread:.3g}; check the labels, add frames, or take more flexible terms"
+        f"energies held out of the fit are predicted worse than by composition alone: they are {error:.3g} {unit} off,"
+        f" and a sum of energies of the elements is {spread:.3g} off; check the labels, add frames, or take more"
+        " flexible terms"
     ]
 
 

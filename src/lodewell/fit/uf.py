@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from lodewell.crystals.batch import Floats
 from lodewell.errors import BadOption, LodewellError
@@ -16,19 +18,25 @@ from lodewell.fit.data import LabelledSource
 from lodewell.fit.distances import Distances
 from lodewell.fit.embedding_space import Shells, embeddings
 from lodewell.fit.error_model import error_model
-from lodewell.fit.least_squares import Solution, Streamed, Undetermined, merged, solve
+from lodewell.fit.least_squares import Solution, Streamed, Undetermined, merged, solve, square_bytes
+from lodewell.fit.reference import References
 from lodewell.fit.run import Fitted, Report, doubts, silent
 from lodewell.fit.uf_options import UFOptions
 from lodewell.fit.uf_rows import ENERGY, FORCE, STRESS, UFRows
+from lodewell.fit.uf_size import MOST_BYTES, affordable, needed_bytes
 from lodewell.fit.uf_space import lay_out, roughness, undetermined
 from lodewell.fit.walls import walled
 from lodewell.potentials.uf import UF, Knowledge
 from lodewell.potentials.uf_basis import UFBasis
 from lodewell.workers import open_workers
 
+logger = logging.getLogger(__name__)
+
 _START = {ENERGY: 3e3, FORCE: 1.0, STRESS: 1e4, "strength": 1.0}
 _CHUNK = 50
 _MOST_SORTS = 6  # config_types
+_LARGE = 100e6  # bytes of a square
+_TOLD = 1e9  # bytes of all, from which on they are worth a word
 _SAMPLE = 80  # frames on which uncertainties are calibrated
 
 
@@ -65,27 +73,29 @@ def fit_uf_files(
             best, shells = candidate, tried
     assert best is not None
     basis, streamed, balance, penalty_pp = best.maker.basis, best.streamed, best.balance, best.penalty_pp
+    references = best.maker.references
     if options.keep_rows and out is not None:
-        streamed.save(out.with_suffix(".rows"), **_identity(basis))
+        streamed.save(out.with_suffix(".rows"), **_identity(basis), references=references.about())
     silent_parts = undetermined(basis, streamed.seen_p())
-    notes = [*train.references.notes(), *(f"{part}: there it is a wall or a guess" for part in silent_parts)]
+    notes = [*references.notes(), *best.notes, *(f"{part}: there it is a wall or a guess" for part in silent_parts)]
     report("solving", 0, None)
     solution = _solved(streamed, basis, balance, penalty_pp)
     coefficients = solution.coefficients_p.copy()
-    coefficients[: len(basis.species)] += [train.references.energies[z] for z in basis.species]
+    coefficients[: len(basis.species)] += [references.energies[z] for z in basis.species]
     potential = walled(basis.potential(coefficients), distances, options.wall)
     potential.distances = dict(distances.count_k)
     if options.uncertainty:
         report("calibrating uncertainties", 0, None)
         potential.knowledge = _knowledge(best.maker, solution, balance, train)
     facts = {
-        "coefficients": basis.columns, **({"shells": asdict(shells)} if options.embed else {}),
+        "coefficients": basis.columns, "memory_GB": round(best.memory / 1e9, 3),
+        **({"shells": asdict(shells)} if options.embed else {}),
         "cutoffs_A": {"pair": max(a.high for a in basis.pairs.values()),
                       "triple": max((b.axes[0].high for b in basis.blocks.values()), default=0.0)},
         "weights": balance.weights(streamed.kinds), "smoothness": balance.strength,
         "held_out_rmse": dict(balance.held_out),
         "rows": {kind: streamed.count(kind) for kind in streamed.kinds},
-        "references": train.references.about(),
+        "references": references.about(),
     }  # fmt: skip
     notes += doubts(balance.held_out, train.spread.per_atom, "eV/atom")
     return Fitted(potential, facts, tuple(notes))
@@ -99,6 +109,8 @@ class Candidate:
     streamed: Streamed
     penalty_pp: Floats
     balance: Balance
+    memory: float  # bytes of all squares
+    notes: tuple[str, ...]
 
 
 def _candidate(
@@ -108,12 +120,14 @@ def _candidate(
     """Lay out splines, fold the data into rows and weigh them; where there is a `best`, by its weights."""
     species = tuple(sorted(train.survey.elements))
     spaces = embeddings(distances, train, species, shells, options.embed_intervals) if options.embed else {}
-    basis = lay_out(distances, species, options, spaces)
-    maker = UFRows(basis, train.references, options, train.folds(), _sorts(train))
+    basis, notes = affordable(lambda tried: lay_out(distances, species, tried, spaces), options)
+    sorts, memory = _kept_apart(train, basis, options)
+    references = _references(train, options)
+    maker = UFRows(basis, references, options, train.folds(), sorts)
     streamed = _stream(maker, train, workers, cluster, report)
     if options.extend:
         streamed = _extended(streamed, basis, options)
-    penalty_pp = roughness(basis) + options.ridge * _ridge(basis, train)
+    penalty_pp = _penalty(basis, references, options.ridge)
     goal = Goal(
         {ENERGY: 1.0, FORCE: options.balance, STRESS: 0.5},
         _START,
@@ -130,19 +144,29 @@ def _candidate(
         balance = judged(streamed, penalty_pp, goal, best.balance)
     else:
         balance = choose(streamed, penalty_pp, goal, tell)
-    return Candidate(maker, streamed, penalty_pp, balance)
+    return Candidate(maker, streamed, penalty_pp, balance, memory, tuple(notes))
 
 
-def _sorts(train: LabelledSource) -> frozenset[str]:
-    """Return the config_types to keep apart: those that have some frames, if they are few."""
-    kinds = train.large_config_types()
-    return frozenset(kinds) if len(kinds) <= _MOST_SORTS else frozenset()
+def _kept_apart(train: LabelledSource, basis: UFBasis, options: UFOptions) -> tuple[frozenset[str], float]:
+    """Return the config_types to keep apart, those that have some frames if they are few, and the memory in bytes."""
+    kinds = frozenset(train.large_config_types())
+    if len(kinds) > _MOST_SORTS:
+        kinds = frozenset()
+    columns = train.survey.columns
+    memory = needed_bytes(columns, basis.columns, kinds, options.folds)
+    if memory > MOST_BYTES and kinds:
+        kinds = frozenset()
+        memory = needed_bytes(columns, basis.columns, kinds, options.folds)
+    if memory > _TOLD:
+        logger.warning("%s coefficients: the fit takes about %.1f GB of memory", f"{basis.columns:,}", memory / 1e9)
+    return kinds, memory
 
 
 def _stream(maker: UFRows, train: LabelledSource, workers: int | None, cluster: str | None, report: Report) -> Streamed:
     """Fold the rows of all frames."""
     done, total = 0, len(train)
-    if workers == 1 and cluster is None:  # one set of squares, into which every frame folds
+    # One set of squares, into which every frame folds: when they are large, copies in workers cost more than they gain.
+    if cluster is None and (workers == 1 or square_bytes(maker.basis.columns) > _LARGE):
         streamed = Streamed(maker.basis.columns, exact=False)
         for frame in train:
             maker.fold(frame, streamed)
@@ -165,14 +189,31 @@ def _stream(maker: UFRows, train: LabelledSource, workers: int | None, cluster: 
     return whole
 
 
-def _ridge(basis: UFBasis, train: LabelledSource) -> Floats:
-    """Return the penalty on the coefficients themselves; energies of lone atoms are free unless they are known."""
-    diagonal = np.ones(basis.columns)
+def _references(train: LabelledSource, options: UFOptions) -> References:
+    """Return reference energies: those that were taken off the earlier rows, if there are such."""
+    about = Streamed.meta(options.extend).get("references") if options.extend else None
+    if about is None:
+        return train.references
+    earlier = References.of_about(about)
+    for z, energy in train.references.energies.items():
+        if train.references.sources[z] == "given" and abs(energy - earlier.energies.get(z, energy)) > 1e-9:
+            raise BadOption(
+                f"--reference-energies {chemical_symbols[z]}={energy:g}: the rows of {options.extend} were made with"
+                f" {earlier.energies[z]:g} eV; leave it out, or fit everything anew"
+            )
+    return earlier
+
+
+def _penalty(basis: UFBasis, references: References, ridge: float) -> Floats:
+    """Return the penalty on second differences and, `ridge` times, on coefficients: little on fitted energies."""
+    diagonal_p = np.full(basis.columns, ridge)
     for t, z in enumerate(basis.species):
-        diagonal[t] = 1e-3 if train.references.sources[z] == "fitted" else 1e7
+        diagonal_p[t] = 1.0 if z in references.known else 1e-3 * ridge  # rows say nothing of those that are known
     for columns in basis.embedding_columns.values():
-        diagonal[columns] = 1e-2
-    return np.diag(diagonal)
+        diagonal_p[columns] = 1e-2 * ridge
+    penalty_pp = roughness(basis)
+    penalty_pp[np.diag_indices(basis.columns)] += diagonal_p
+    return penalty_pp
 
 
 def _solved(streamed: Streamed, basis: UFBasis, balance: Balance, penalty_pp: Floats) -> Solution:
@@ -219,7 +260,8 @@ def _knowledge(maker: UFRows, solution: Solution, balance: Balance, train: Label
 def _extended(streamed: Streamed, basis: UFBasis, options: UFOptions) -> Streamed:
     """Fold in the rows of an earlier fit; refuse those of other splines."""
     earlier, meta = Streamed.load(options.extend)
-    if meta != _identity(basis):
+    identity = _identity(basis)
+    if {key: meta.get(key) for key in identity} != identity:
         raise BadOption(
             f"{options.extend}: rows of other splines; give the same --cutoff, --cutoff-3body, --intervals ... and "
             "--knots as then, and frames that are not closer than those were"

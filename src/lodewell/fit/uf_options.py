@@ -17,7 +17,8 @@ class UFOptions(LabelledOptions):
         cutoff_3body: longest leg of a triple, Å; 0 takes the distance within which an atom has 18 neighbours, and not
             more than the cutoff.
         intervals: spline intervals of a two-body curve between the shortest distance in the data and the cutoff.
-        intervals_3body: spline intervals of each leg; the third side of a triple has twice as many.
+        intervals_3body: spline intervals of each leg; the third side of a triple has twice as many. 0 takes 10, or
+            fewer where many elements would make more than 5,000 coefficients.
         knots: distances of the knots of every two-body curve, Å, in place of uniform ones.
         knots_3body: distances of the knots of each leg, Å, in place of uniform ones.
         three_body: whether there are three-body terms.
@@ -40,7 +41,7 @@ class UFOptions(LabelledOptions):
     cutoff: float = 0.0
     cutoff_3body: float = 0.0
     intervals: int = 24
-    intervals_3body: int = 10
+    intervals_3body: int = 0
     knots: tuple[float, ...] = ()
     knots_3body: tuple[float, ...] = ()
     three_body: bool = True
@@ -65,9 +66,11 @@ class UFOptions(LabelledOptions):
                 raise BadOption(f"{name} must lie between 1 and 20 Å, or be 0 to be chosen, not {value}")
         if self.cutoff and self.cutoff_3body > self.cutoff:
             raise BadOption(f"cutoff_3body is {self.cutoff_3body} Å: it cannot exceed the cutoff, {self.cutoff} Å")
-        for name, least in (("intervals", 4), ("intervals_3body", 3), ("embed_intervals", 2), ("embed_trials", 0)):
+        for name, least in (("intervals", 4), ("embed_intervals", 2), ("embed_trials", 0)):
             if getattr(self, name) < least:
                 raise BadOption(f"{name} must be {least} or more, not {getattr(self, name)}")
+        if self.intervals_3body and self.intervals_3body < 3:
+            raise BadOption(f"intervals_3body must be 3 or more, or 0 to be chosen, not {self.intervals_3body}")
         for name in ("knots", "knots_3body"):
             values = getattr(self, name)
             if values and (len(values) < 5 or list(values) != sorted(set(values)) or values[0] <= 0):

@@ -21,7 +21,10 @@ _VOIGT = (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)
 
 @dataclass(frozen=True)
 class UFRows:
-    """Makes the rows of a frame; can be sent to workers. `sorts` are the config_types whose rows are kept apart."""
+    """Makes the rows of a frame; can be sent to workers.
+
+    sorts: config_types whose rows are kept apart. The energies of lone atoms that are known have no freedom.
+    """
 
     basis: UFBasis
     references: References
@@ -34,7 +37,9 @@ class UFRows:
         rows, count, basis = self.basis.rows(frame.atoms), len(frame.atoms), self.basis
         if frame.energy is not None:
             binding = frame.energy - self.references.energy_of(frame.atoms.numbers)
-            yield ENERGY, rows.energy_np / count, np.array([binding / count])
+            energy_np = rows.energy_np / count
+            energy_np[:, [t for t, z in enumerate(basis.species) if z in self.references.known]] = 0.0
+            yield ENERGY, energy_np, np.array([binding / count])
         if frame.forces_nc is not None:
             yield FORCE, rows.forces_ncp.reshape(-1, basis.columns), frame.forces_nc.ravel()
         if frame.stress_cc is not None and len(wanted := stress_rows(self.options)):

@@ -138,8 +138,8 @@ class Errors:
         """Say which numbers are worse than their mean would be: those of all frames, and of each config_type."""
         groups = {"": self.overall} | (self.by_config_type if len(self.by_config_type) > 1 else {})
         return [
-            f"{name + ': ' if name else ''}the {what} are NOT TO BE USED: their RMSE is {error.rmse / unit:.3g} {words},"
-            f" and predicting their mean would leave {error.spread / unit:.3g}"
+            f"{what}{f' of {name}' if name else ''} are predicted worse than by their mean: the RMSE is"
+            f" {error.rmse / unit:,.4g} {words}, that of their mean {error.spread / unit:,.4g}"
             for name, group in groups.items()
             for what, error, unit, words in (
                 ("energies", group.energy, 1e-3, "meV/atom"),

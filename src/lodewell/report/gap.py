@@ -72,8 +72,10 @@ def _default_name(name: str, wanted: Sequence[str]) -> Path:
 
 
 def _heading(potential: GAP, name: str, drawn: int) -> str:
-    lone = ", ".join(f"{chemical_symbols[z]} {round(e, 3) + 0.0:.3f} eV" for z, e in sorted(potential.energies.items()))
-    text = f"{name}, energy of a lone atom: {lone}" if any(potential.energies.values()) else name
+    lone = ", ".join(
+        f"{chemical_symbols[z]} {round(e, 3) + 0.0:.3f} eV" for z, e in sorted(potential.lone_energies.items())
+    )
+    text = f"{name}, energy of a lone atom: {lone}" if any(potential.lone_energies.values()) else name
     left = len(potential.terms) - drawn
     return text.replace("-", "−") + (f"; {left} of {len(potential.terms)} terms are not drawn" if left else "")
 

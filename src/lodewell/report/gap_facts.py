@@ -19,7 +19,9 @@ _SIGMAS = {"energy": (1e3, "meV/√atom"), "force": (1.0, "eV/Å"), "stress": (1
 
 def describe(potential: GAP, about: Mapping[str, Any]) -> Description:
     """Describe a potential: what it was fitted to, and each term with its sparse points."""
-    lone = ", ".join(f"{chemical_symbols[z]} {round(e, 4) + 0.0:.4f} eV" for z, e in sorted(potential.energies.items()))
+    lone = ", ".join(
+        f"{chemical_symbols[z]} {round(e, 4) + 0.0:.4f} eV" for z, e in sorted(potential.lone_energies.items())
+    )
     count = sum(len(term.weights_m) for term in potential.terms)
     many = len(potential.terms)
     lines = [f"{many} term{'' if many == 1 else 's'} with {count:,} sparse points"]

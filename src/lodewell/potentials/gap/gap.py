@@ -87,7 +87,7 @@ class GAP(Potential):
     """A Gaussian approximation potential; `lodewell.fit_gap` makes one from labelled crystals.
 
     Args:
-        energies: energy of a lone atom by atomic number, eV.
+        energies: what an atom adds whatever its environment, by atomic number, eV.
         terms: descriptors with their sparse points and weights.
         baseline: a potential that is added, such as a wall.
         single: multiply matrices in single precision: half the time, and errors of some tenths of a meV/atom, because
@@ -139,6 +139,12 @@ class GAP(Potential):
                 kernel.add(legs, term.weights_m, energies, forces, virials)
         energies[neighbours.no_place_b[batch.crystal_n]] = np.nan
         return energies, forces, virials
+
+    @cached_property
+    def lone_energies(self) -> dict[int, float]:
+        """Energy of a lone atom by atomic number, eV: `energies` with what terms and baseline add."""
+        found = self.evaluate([Atoms([z], [[0.0, 0.0, 0.0]]) for z in self.energies])
+        return {z: float(one.energy) for z, one in zip(self.energies, found, strict=True)}
 
     @cached_property
     def _lone_z(self) -> Floats:
