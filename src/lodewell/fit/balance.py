@@ -18,7 +18,6 @@ from lodewell.fit.least_squares import Streamed, kind_of
 _FIRST, _LAST = math.log(10.0) / 2.0, math.log(10.0) / 4.0  # steps of the search, in natural logarithms
 _FARTHEST = math.log(1e3)  # noise-free data would drive a weight to infinity
 _MOST = 30  # trials
-_GAIN = 0.01  # in the loss, a hundredth of an energy: less is not worth a step
 _HOPELESS = 1e-3  # share explained, below which it does not matter how much worse an error is
 
 
@@ -116,7 +115,7 @@ def choose(
             for sign in (1.0, -1.0):
                 while len(known) < _MOST:
                     there = {**point, name: point[name] + sign * step}
-                    if abs(there[name] - origin[name]) > _FARTHEST or trial(there) > best - _GAIN:
+                    if abs(there[name] - origin[name]) > _FARTHEST or trial(there) >= best:
                         break
                     best, point, moved = trial(there), there, True
         if not moved:
