@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from lodewell.compiling import tell, told
 from lodewell.errors import LodewellError
 from lodewell.workers import WORKER_DIED, Outcome, Reply, Workers, answer, dumps_function, logger, one_line
 
@@ -26,6 +27,8 @@ R = TypeVar("R")
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
+
+_COMPILING = (b"compiling", b"compiled")  # what a worker says before its reply
 
 
 class Processes(Workers):
@@ -152,7 +155,8 @@ class _Child:
         self.connection.send_bytes(b"" if self.code is code else code)
         self.code = code
         self.connection.send_bytes(task_bytes)
-        reply = self.connection.recv_bytes()
+        while (reply := self.connection.recv_bytes()) in _COMPILING:
+            tell(reply == _COMPILING[0])
         self.busy = False
         return reply
 
@@ -208,6 +212,10 @@ def _serve(connection: Connection) -> None:
     os.environ.update(ONE_THREAD)
     function: Callable[[Any], Any] | None = None
     load_error: str | None = None
+
+    def compiling(begins: bool) -> None:
+        connection.send_bytes(_COMPILING[not begins])
+
     with closing(connection), suppress(EOFError, OSError):
         connection.send_bytes(b"ready")
         while True:
@@ -216,7 +224,10 @@ def _serve(connection: Connection) -> None:
                     function = pickle.loads(code)
                 except Exception as error:
                     function, load_error = None, one_line(error)
-            connection.send_bytes(answer(function, connection.recv_bytes(), load_error))
+            task = connection.recv_bytes()
+            with told(compiling):
+                reply = answer(function, task, load_error)
+            connection.send_bytes(reply)
 
 
 @contextmanager

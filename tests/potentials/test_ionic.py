@@ -10,7 +10,6 @@ from ase.build import bulk
 from lodewell import BornMayer, Coulomb, LennardJones, London, check_potential, lattice_sum, relax, score
 from lodewell.errors import BadCrystal, BadOption, UnsupportedElement
 from lodewell.potentials.ionic import COULOMB
-from lodewell.relax.compiling import small_crystal
 
 salt = Coulomb({"Na": 1.0, "Cl": -1.0})
 # Rocksalt MgO after Lewis & Catlow, J. Phys. C 18, 1149 (1985): rigid ions, no shells.
@@ -100,14 +99,6 @@ def test_magnesia_relaxes_to_its_lattice_constant():
 def test_the_energy_of_one_pair(term, pair, energy):
     (found,) = term.pair_energy(*pair, np.array([2.0]))
     assert found == pytest.approx(energy, rel=1e-14)
-
-
-def test_loops_are_compiled_on_a_crystal_without_a_charge():
-    fluorite = Coulomb({"Ca": 2.0, "F": -1.0}) + BornMayer({"Ca-F": (1272.8, 0.2997)})
-    assert sorted(small_crystal(fluorite).get_chemical_symbols()) == ["Ca", "F", "F"]
-    assert small_crystal(LennardJones({"Ar-Ar": (0.01, 3.4)}, cutoff=8.0)).get_chemical_symbols() == ["Ar", "Ar"]
-    (result,) = relax(small_crystal(fluorite), fluorite, max_steps=15)
-    assert result.steps
 
 
 def test_a_charged_cell_is_said_to_be_one(caplog):

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from lodewell.cli.progress import compiling_said
 from lodewell.cli.screen import leave_quietly, tolerant
 from lodewell.errors import LodewellError
 from lodewell.text import printable
@@ -38,7 +39,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; a refusal exits with 2, Ctrl-C with 130, a closed pipe with 0."""
         try:
-            outcome = super().invoke(ctx)
+            with compiling_said():
+                outcome = super().invoke(ctx)
             sys.stdout.flush()  # a closed pipe or a full disk shows here, not while the interpreter ends
             return outcome
         except LodewellError as error:

@@ -42,9 +42,7 @@ def command(
     """
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json, print_passed_over
-    from lodewell.compiled import COMPILING, compiled
     from lodewell.files import check_writable
-    from lodewell.predict._geometry import densities
     from lodewell.predict.predict import predict_stream
 
     if figure is not None:
@@ -57,10 +55,9 @@ def command(
     names = [name for given in properties or () for name in given.split(",")]
     rows: list[Prediction] = []
     try:
-        with progress("predicting" if compiled(densities) else COMPILING) as bar:
+        with progress("predicting") as bar:
             for prediction in predict_stream(paths, model, names, strict_formula=strict_formula, workers=workers):
                 rows.append(prediction)
-                bar.describe("predicting")
                 bar.advance()
     finally:
         if out is not None and rows:  # Ctrl-C keeps what was finished

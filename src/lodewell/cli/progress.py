@@ -1,4 +1,4 @@
-"""A progress bar for people: on stderr, only on a terminal, and only for jobs that last longer than two seconds."""
+"""What people see while they wait: a bar on a terminal, one line elsewhere when loops are being compiled; on stderr."""
 
 from __future__ import annotations
 
@@ -8,57 +8,101 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lodewell.compiling import COMPILING, NO_CACHE, told
 from lodewell.text import printable
 
 if TYPE_CHECKING:
     import rich.progress
 
-SECONDS_BEFORE_SHOWN = 2.0
+SECONDS_BEFORE_SHOWN = 0.5
+
+_open: list[Progress] = []
 
 
 @contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Progress]:
-    """Count progress, and show it when the job turns out to be long.
+    """Count progress, and show it when the job lasts longer than a moment.
 
     total: number of steps, or None if nobody knows. Yields an object whose `advance` and `describe` are cheap.
     """
     bar = Progress(description, total)
+    _open.append(bar)
     bar.start()
     try:
         yield bar
     finally:
+        _open.remove(bar)
         bar.stop()
 
 
+@contextmanager
+def compiling_said() -> Iterator[None]:
+    """Say on stderr when loops are being compiled: in the bar where one is shown, else once, in a line."""
+    said = False
+
+    def listen(begins: bool) -> None:
+        nonlocal said
+        if _open and _open[-1].compiling(begins):
+            return
+        if begins and not said:
+            said = True
+            print(f"lodewell: {compiling_text()}", file=sys.stderr, flush=True)
+
+    with told(listen):
+        yield
+
+
+def compiling_text() -> str:
+    """Return what is said while loops are being compiled."""
+    from lodewell.compiled import uncached
+
+    return NO_CACHE if uncached() else COMPILING
+
+
 class Progress:
-    """A counter that draws itself after two seconds; see `progress`."""
+    """A counter that draws itself on a terminal after a moment; see `progress`."""
 
     def __init__(self, description: str, total: int | None) -> None:
-        self.description = printable(description)
+        self.description = description
         self.total = total
         self.done = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._timer: threading.Timer | None = None
         self._shown: rich.progress.Progress | None = None
         self._task: rich.progress.TaskID | None = None
+        self._compiling = 0
 
     def advance(self, steps: int = 1) -> None:
         """Count some steps as done."""
         with self._lock:
             self.done += steps
-            if self._shown is not None and self._task is not None:
-                self._shown.update(self._task, completed=self.done)
+            self._refresh()
 
     def describe(self, description: str, total: int | None = None) -> None:
         """Say what is going on now; a new total may have become known."""
         with self._lock:
-            self.description = printable(description)
+            self.description = description
             self.total = self.total if total is None else total
+            self._refresh()
+
+    def stage(self, description: str, total: int | None = None) -> None:
+        """Begin something else, counted from zero, of which the total may be known."""
+        with self._lock:
+            self.description, self.total, self.done = description, total, 0
             if self._shown is not None and self._task is not None:
-                self._shown.update(self._task, description=self.description, total=self.total)
+                self._shown.reset(self._task, description=self._text, total=total)
+
+    def compiling(self, begins: bool) -> bool:
+        """Say in the bar that loops are being compiled, until they are; False where no bar is shown."""
+        with self._lock:
+            if self._timer is None:
+                return False
+            self._compiling += 1 if begins else -1
+            self._refresh()
+        return True
 
     def start(self) -> None:
-        """Start the two seconds."""
+        """Start to wait."""
         if sys.stderr.isatty():
             self._timer = threading.Timer(SECONDS_BEFORE_SHOWN, self._show)
             self._timer.daemon = True
@@ -73,6 +117,15 @@ class Progress:
             if self._shown is not None:
                 self._shown.stop()
 
+    @property
+    def _text(self) -> str:
+        text = printable(self.description)
+        return f"{text} ({compiling_text()})" if self._compiling > 0 else text
+
+    def _refresh(self) -> None:
+        if self._shown is not None and self._task is not None:
+            self._shown.update(self._task, description=self._text, completed=self.done, total=self.total)
+
     def _show(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -86,9 +139,24 @@ class Progress:
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
+                _rate_column(),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
                 transient=True,
             )
-            self._task = self._shown.add_task(self.description, total=self.total, completed=self.done)
+            self._task = self._shown.add_task(self._text, total=self.total, completed=self.done)
             self._shown.start()
+
+
+def _rate_column() -> rich.progress.ProgressColumn:
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Steps a second, or seconds a step."""
+
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if not speed else f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.2g}/s")
+
+    return Rate()

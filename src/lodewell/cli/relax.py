@@ -71,10 +71,6 @@ def command(
     """
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json_text, print_passed_over
-    from lodewell.compiled import COMPILING, compiled
-    from lodewell.potentials.store import load
-    from lodewell.relax import lbfgs
-    from lodewell.relax.compiling import compile_loops
     from lodewell.relax.folder import Folder, relax_folder
     from lodewell.relax.output import Best, rows_json
 
@@ -83,10 +79,6 @@ def command(
     job = Folder(paths, potential, options, out, format.value, wanted, restart, duplicates, workers, cluster)
     notes: list[str] = []
     with progress("relaxing crystals") as bar:
-        if cluster is None and not compiled(lbfgs.advance):
-            bar.describe(COMPILING)
-            compile_loops(load(potential))
-            bar.describe("relaxing crystals")
         results = relax_folder(job, bar.advance, notes.append)
     drawn = _draw(results, job) if figure else []
     print_passed_over(paths)

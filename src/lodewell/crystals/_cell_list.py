@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals._grow import grown
 from lodewell.crystals.images import invert
 
@@ -12,7 +12,7 @@ from lodewell.crystals.images import invert
 ROW_COST = 6.0
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def cheapest_bins(length, cutoff):
     """Return into how many bins to cut a length so that the fewest atoms are looked at, in the fewest rows of bins."""
     best, cheapest = 1, 1e300
@@ -26,7 +26,7 @@ def cheapest_bins(length, cutoff):
     return min(best, 1 << 20)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def bin_grid(fractional, cell, pbc, cutoff):
     """Return origin, span, bin counts and reach in bins along each lattice vector for a cell list."""
     inverse = invert(cell)
@@ -56,7 +56,7 @@ def bin_grid(fractional, cell, pbc, cutoff):
     return origin, span, bins, reach, height
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def sort_into_bins(fractional, origin, span, bins):
     """Return the bin triple of each atom, the start of each bin, and the atoms sorted by bin (a counting sort)."""
     count = len(fractional)
@@ -78,7 +78,7 @@ def sort_into_bins(fractional, origin, span, bins):
     return bin_nk, start, order
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def around(bins, reach):
     """Return, for bins from -reach to bins + reach, which bin each is an image of, and how many cells away."""
     index, whole = np.empty(bins + 2 * reach, np.int64), np.empty(bins + 2 * reach, np.int64)
@@ -88,7 +88,7 @@ def around(bins, reach):
     return index, whole
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@inner(fastmath={"contract"})
 def near(begin, end, x, y, z, square, xyz, order, cursor, j_p):
     """Write which of the sorted atoms begin:end are no farther than the cutoff from `cursor` on; return the end."""
     last = np.uint64(cursor)
@@ -101,7 +101,7 @@ def near(begin, end, x, y, z, square, xyz, order, cursor, j_p):
     return np.int64(last)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def large_cell_pairs(fractional, cell, pbc, image_reach_k, cutoff, half, fixed, start_p, j_p, image_p, first, last):
     """Append every pair of a large cell from `start_p` on; returns what `small_cell_pairs` does."""
     count = len(fractional)
@@ -179,7 +179,7 @@ def large_cell_pairs(fractional, cell, pbc, image_reach_k, cutoff, half, fixed, 
     return j_p, image_p, cursor
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def is_orthogonal(cell):
     """Tell whether the lattice vectors are at right angles, so that gaps along them add in quadrature."""
     for k in range(3):

@@ -1,10 +1,11 @@
 """Arrays that grow."""
 
 import numpy as np
-from numba import njit
+
+from lodewell.compiled import inner
 
 
-@njit(cache=True)
+@inner
 def grown(array, used, wanted):
     """Return a larger array that begins with the `used` first entries."""
     out = np.empty(max(int(1.5 * len(array)), wanted), array.dtype)

@@ -1,16 +1,17 @@
 """What is done with a neighbour list: bring it up to date, expand its image codes, write it out; compiled."""
 
 import numpy as np
-from numba import njit
 
-from lodewell.crystals._pairs import batch_pairs, crystal_pairs
-from lodewell.crystals.images import invert
+from lodewell.compiled import inner, kernel
+from lodewell.crystals._pairs import any_large, fill_pairs
+from lodewell.crystals.batch import Flags, Floats, Ints
+from lodewell.crystals.images import invert, product
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def motion(positions, cell, reference, reference_cell):
     """Return |F - 1| of the deformation F since the build, and the square of the longest motion beyond it."""
-    deformation = invert(reference_cell) @ cell
+    deformation = product(invert(reference_cell), cell)
     strain = 0.0
     for k in range(3):
         for m in range(3):
@@ -29,38 +30,30 @@ def motion(positions, cell, reference, reference_cell):
     return np.sqrt(strain), furthest
 
 
-@njit(cache=True, error_model="numpy")
-def update_pairs(
-    positions, cells, pbc, first_b, cutoff, skin, half, reference, reference_cells, nearest_b,
-    j_p, image_p, first, last, wraps, reach, segment_b,
-):  # fmt: skip
-    """Rebuild in place the crystals that moved too far; False when one no longer fits its segment.
+@kernel
+def moved_far(positions, cells, first_b, cutoff, skin, reference, reference_cells, nearest_b):
+    """Return which crystals moved too far for their lists, and take them as they are for the next reference.
 
     With F the deformation since the build and u the motion beyond it, a pair unseen then was longer than
     cutoff + skin and is now longer than (1 - |F - 1|) (cutoff + skin) - 2 max |u|.
     """
+    far_b = np.empty(len(cells), np.bool_)
     for b in range(len(cells)):
         s, e = first_b[b], first_b[b + 1]
         strain, furthest = motion(positions[s:e], cells[b], reference[s:e], reference_cells[b])
-        if (1.0 - strain) * (cutoff + skin) - 2.0 * np.sqrt(furthest) >= cutoff:
+        far_b[b] = not (1.0 - strain) * (cutoff + skin) - 2.0 * np.sqrt(furthest) >= cutoff
+        if not far_b[b]:
             continue
-        room, fixed = segment_b[b + 1], skin > 0.0  # always; see `batch_pairs`
         nearest_b[b] = -1.0
-        _, _, end = crystal_pairs(
-            positions[s:e], cells[b], pbc[b], cutoff + skin, half, fixed, segment_b[b], j_p[:room], image_p[:room],
-            first[s:e], last[s:e], wraps[s:e], reach[b],
-        )  # fmt: skip
-        if end < 0:
-            return False
         for c in range(3):
             for n in range(s, e):
                 reference[n, c] = positions[n, c]
             for k in range(3):
                 reference_cells[b, k, c] = cells[b, k, c]
-    return True
+    return far_b
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def shift_vectors(cell, reach, out):
     """Write the lattice translation of every image code of one crystal into `out`; return how many there are."""
     k = 0
@@ -77,7 +70,7 @@ def shift_vectors(cell, reach, out):
     return k
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def wrapped_positions(positions, cell, wraps, out):
     """Write the positions of one crystal brought into its cell, the ones that image codes refer to."""
     for n in range(len(positions)):
@@ -85,7 +78,7 @@ def wrapped_positions(positions, cell, wraps, out):
             out[n, c] = positions[n, c] + wraps[n, 0] * cell[0, c] + wraps[n, 1] * cell[1, c] + wraps[n, 2] * cell[2, c]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def most_images(reach):
     """Return the largest number of image codes of any crystal of a batch."""
     most = 1
@@ -94,7 +87,7 @@ def most_images(reach):
     return most
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def nearest_pair(positions, cell, first, last, j_p, image_p, wraps, reach):
     """Return the least distance in a crystal's list, or infinity, and its two atoms."""
     shift = np.empty(((2 * reach[0] + 1) * (2 * reach[1] + 1) * (2 * reach[2] + 1), 3))
@@ -113,7 +106,7 @@ def nearest_pair(positions, cell, first, last, j_p, image_p, wraps, reach):
     return np.sqrt(least), one, other
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def pair_in_one_place(
     positions, cells, first_b, nearer, reference, reference_cells, nearest_b,
     first_n, last_n, j_p, image_p, wraps, reach,
@@ -137,14 +130,32 @@ def pair_in_one_place(
     return -1, -1, -1
 
 
-@njit(cache=True, error_model="numpy")
-def list_pairs(positions, cell, pbc, cutoff, half):
-    """List the pairs of one crystal: i, j, S (cells between the unwrapped atoms), and d = x_j + S h - x_i."""
-    count = len(positions)
-    first_b = np.array([0, count])
-    j_p, image_p, first, last, wraps, reaches, _ = batch_pairs(
-        positions, cell.reshape(1, 3, 3), pbc.reshape(1, 3), first_b, cutoff, half, 0.0
+def list_pairs(
+    positions_nc: Floats, cell: Floats, pbc: Flags, cutoff: float, half: bool
+) -> tuple[Ints, Ints, Ints, Floats, bool]:
+    """List the pairs of one crystal: i, j, S (cells between the unwrapped atoms), and d = x_j + S h - x_i.
+
+    The last says whether the crystal has a place in space.
+    """
+    first_b = np.array([0, len(positions_nc)])
+    listed: tuple[Ints, Ints, Ints, Floats, bool] = write_pairs(
+        positions_nc, cell.reshape(1, 3, 3), pbc.reshape(1, 3), first_b, cutoff, half, any_large(first_b)
     )
+    return listed
+
+
+@kernel
+def write_pairs(positions, cells_bcc, pbc, first_b, cutoff, half, large):
+    """Do the work of `list_pairs`, of a batch of one crystal."""
+    count = len(positions)
+    first, last = np.empty(count, np.int64), np.empty(count, np.int64)
+    wraps, reaches = np.empty((count, 3), np.int32), np.empty((1, 3), np.int64)
+    segment_b, none, never = np.zeros(2, np.int64), np.empty(0, np.int32), cutoff < -np.inf
+    j_p, image_p, _ = fill_pairs(
+        positions, cells_bcc, pbc, first_b, np.ones(1, np.bool_), cutoff, half, never, 0.0, large,
+        none, none, first, last, wraps, reaches, segment_b,
+    )  # fmt: skip
+    cell = cells_bcc[0]
     reach = reaches[0]
     x = np.empty((count, 3))
     wrapped_positions(positions, cell, wraps, x)

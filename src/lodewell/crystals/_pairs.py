@@ -3,12 +3,16 @@
 import math
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals._cell_list import large_cell_pairs
 from lodewell.crystals._grow import grown
 from lodewell.crystals._small_cells import small_cell_pairs
-from lodewell.crystals.images import determinant, image_reach, invert
+from lodewell.crystals.batch import Flags, Floats, Ints
+from lodewell.crystals.images import determinant, invert, write_reach
+
+Codes = NDArray[np.int32]
 
 # From this many atoms on a cell list beats measuring every atom against a slab of images.
 CELL_LIST_FROM = 200
@@ -17,7 +21,7 @@ CELL_LIST_FROM = 200
 MOST_IMAGES = 1e6
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def wrap(positions, inverse, pbc, fractional, wraps):
     """Write fractional coordinates in [0, 1) along periodic vectors, and the whole cells added to get there."""
     for n in range(len(positions)):
@@ -28,14 +32,13 @@ def wrap(positions, inverse, pbc, fractional, wraps):
             wraps[n, k] = int(whole)
 
 
-@njit(cache=True, error_model="numpy")
-def has_place(positions, cell, pbc, cutoff):
+@inner
+def has_place(positions, inverse, pbc, cutoff):
     """Tell whether positions and cell are finite, and the images within the cutoff can be counted."""
     for n in range(len(positions)):
         # Coordinates beyond 2^31 cells would overflow the wraps.
         if not abs(positions[n, 0]) + abs(positions[n, 1]) + abs(positions[n, 2]) < 1e8:
             return False
-    inverse = invert(cell)
     images = 1.0
     for k in range(3):
         square = inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2
@@ -44,13 +47,14 @@ def has_place(positions, cell, pbc, cutoff):
     return images < MOST_IMAGES
 
 
-@njit(cache=True, error_model="numpy")
-def crystal_pairs(positions, cell, pbc, cutoff, half, fixed, start, j_p, image_p, first, last, wraps, reach):
+@inner
+def crystal_pairs(positions, cell, pbc, cutoff, half, fixed, large, start, j_p, image_p, first, last, wraps, reach):
     """Append the pairs of one crystal (see `small_cell_pairs`), and write its wraps and image reach.
 
-    A crystal that has no place in space gets no pairs and a reach of -1.
+    A crystal that has no place in space gets no pairs and a reach of -1. See `any_large` for `large`.
     """
-    placed = has_place(positions, cell, pbc, cutoff)
+    inverse = invert(cell)
+    placed = has_place(positions, inverse, pbc, cutoff)
     if not placed or cutoff <= 0.0 or not len(positions):
         for k in range(3):
             reach[k] = 0 if placed else -1
@@ -59,11 +63,9 @@ def crystal_pairs(positions, cell, pbc, cutoff, half, fixed, start, j_p, image_p
             first[n] = last[n] = start
         return j_p, image_p, start
     fractional = np.empty_like(positions)
-    wrap(positions, invert(cell), pbc, fractional, wraps)
-    around = image_reach(cell, pbc, cutoff)
-    for k in range(3):
-        reach[k] = around[k]
-    if len(positions) < CELL_LIST_FROM:
+    wrap(positions, inverse, pbc, fractional, wraps)
+    write_reach(inverse, pbc, cutoff, reach)
+    if large is None or len(positions) < CELL_LIST_FROM:
         x = np.empty_like(positions)
         for n in range(len(positions)):
             for c in range(3):
@@ -72,30 +74,66 @@ def crystal_pairs(positions, cell, pbc, cutoff, half, fixed, start, j_p, image_p
     return large_cell_pairs(fractional, cell, pbc, reach, cutoff, half, fixed, start, j_p, image_p, first, last)
 
 
-@njit(cache=True, error_model="numpy")
-def batch_pairs(positions, cells, pbc, first_b, cutoff, half, slack):
-    """Return all pair arrays of a batch; each crystal's segment is `slack` larger than its pairs, for later updates."""
-    count, crystals = len(positions), len(cells)
-    first, last = np.empty(count, np.int64), np.empty(count, np.int64)
-    wraps = np.empty((count, 3), np.int32)
-    reach = np.empty((crystals, 3), np.int64)
-    segment_b = np.zeros(crystals + 1, np.int64)
-    estimate = 16.0
+@kernel
+def fill_pairs(
+    positions, cells, pbc, first_b, chosen_b, cutoff, half, fixed, slack, large,
+    j_p, image_p, first, last, wraps, reach, segment_b,
+):  # fmt: skip
+    """List the pairs of the chosen crystals, and return the arrays of pairs and whether everything fitted.
+
+    With `fixed` each crystal has its segment already. Else the arrays grow, the segments are written, and each is
+    `slack` larger than its pairs, for later updates.
+    """
+    crystals = len(cells)
+    if not fixed:
+        estimate = 16.0
+        for b in range(crystals):
+            volume = abs(determinant(cells[b])) if pbc[b, 0] and pbc[b, 1] and pbc[b, 2] else 1e300
+            n = first_b[b + 1] - first_b[b]
+            sphere = 4.19 * cutoff**3
+            inside = n * sphere / volume if MOST_IMAGES * volume > sphere and volume < 1e299 else min(n, 30.0)
+            estimate += (0.5 if half else 1.0) * n * inside * (1.0 + slack) * 1.05 + 8 * n
+        j_p, image_p = np.empty(int(estimate), np.int32), np.empty(int(estimate), np.int32)
     for b in range(crystals):
-        volume = abs(determinant(cells[b])) if pbc[b, 0] and pbc[b, 1] and pbc[b, 2] else 1e300
-        n = first_b[b + 1] - first_b[b]
-        sphere = 4.19 * cutoff**3
-        inside = n * sphere / volume if MOST_IMAGES * volume > sphere and volume < 1e299 else min(n, 30.0)
-        estimate += (0.5 if half else 1.0) * n * inside * (1.0 + slack) * 1.05 + 8 * n
-    j_p, image_p = np.empty(int(estimate), np.int32), np.empty(int(estimate), np.int32)
-    fixed = slack < 0.0  # never; a literal False would have everything compiled twice, here and for updates
-    for b in range(crystals):
+        if not chosen_b[b]:
+            continue
         s, e = first_b[b], first_b[b + 1]
-        j_p, image_p, end = crystal_pairs(
-            positions[s:e], cells[b], pbc[b], cutoff, half, fixed, segment_b[b], j_p, image_p,
+        room = segment_b[b + 1] if fixed else len(j_p)
+        own_j, own_image, end = crystal_pairs(
+            positions[s:e], cells[b], pbc[b], cutoff, half, fixed, large, segment_b[b], j_p[:room], image_p[:room],
             first[s:e], last[s:e], wraps[s:e], reach[b],
         )  # fmt: skip
-        segment_b[b + 1] = end + int((end - segment_b[b]) * slack)
-    if segment_b[crystals] > len(j_p):
+        if end < 0:
+            return j_p, image_p, False
+        if not fixed:
+            j_p, image_p = own_j, own_image
+            segment_b[b + 1] = end + int((end - segment_b[b]) * slack)
+    if not fixed and segment_b[crystals] > len(j_p):
         image_p, j_p = grown(image_p, len(image_p), segment_b[crystals]), grown(j_p, len(j_p), segment_b[crystals])
-    return j_p, image_p, first, last, wraps, reach, segment_b
+    return j_p, image_p, True
+
+
+def batch_pairs(
+    positions_nc: Floats, cells_bcc: Floats, pbc_bc: Flags, first_b: Ints, cutoff: float, half: bool, slack: float
+) -> tuple[Codes, Codes, Ints, Ints, Codes, Ints, Ints]:
+    """Return all pairs of a batch: j_p, image_p, first_n, last_n, wraps_nc, reach_bc, segment_b; see `Neighbours`.
+
+    Each crystal's segment is `slack` larger than its pairs, for later updates.
+    """
+    count, crystals = len(positions_nc), len(cells_bcc)
+    first_n, last_n = np.empty(count, np.int64), np.empty(count, np.int64)
+    wraps_nc, reach_bc = np.empty((count, 3), np.int32), np.empty((crystals, 3), np.int64)
+    segment_b, none = np.zeros(crystals + 1, np.int64), np.empty(0, np.int32)
+    j_p, image_p, _ = fill_pairs(
+        positions_nc, cells_bcc, pbc_bc, first_b, np.ones(crystals, np.bool_), cutoff, half, False, slack,
+        any_large(first_b), none, none, first_n, last_n, wraps_nc, reach_bc, segment_b,
+    )  # fmt: skip
+    return j_p, image_p, first_n, last_n, wraps_nc, reach_bc, segment_b
+
+
+def any_large(first_b: Ints) -> bool | None:
+    """Return whether some crystal is large enough for a cell list, with None for no.
+
+    Loops to which None is given are compiled without the cell list: it takes as long to compile as all the rest.
+    """
+    return True if np.diff(first_b).max(initial=0) >= CELL_LIST_FROM else None

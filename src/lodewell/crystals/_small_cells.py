@@ -1,14 +1,14 @@
 """Neighbour pairs of small cells: lay out the images around the cell once, then measure every atom against them."""
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals._grow import grown
 
 _SLABS = 6  # a cutoff; thinner slabs waste fewer candidates at their ends, but cost more to sort
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def surroundings(x, cell, reach, cutoff, half):
     """Return the images of all atoms that an atom of the cell may see: positions (3, G), atom and image code (2, G).
 
@@ -57,7 +57,7 @@ def surroundings(x, cell, reach, cutoff, half):
     return place[:, :used], label[:, :used], low, high
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def in_slabs(place, label, low, high, cutoff):
     """Sort images into slabs across the longest axis (a counting sort): an atom then meets only a stretch of them.
 
@@ -86,7 +86,7 @@ def in_slabs(place, label, low, high, cutoff):
     return sorted_place, sorted_label, axis, per_angstrom, start
 
 
-@njit(cache=True)
+@inner
 def _wider(array, used, room):
     out = np.empty((len(array), room), array.dtype)
     for row in range(len(array)):
@@ -95,7 +95,7 @@ def _wider(array, used, room):
     return out
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@inner(fastmath={"contract"})
 def within(begin, end, place, x, y, z, square, square_p, near):
     """Write to `near` which of the images begin:end are no farther than the cutoff; return how many."""
     gx, gy, gz = place[0], place[1], place[2]
@@ -110,7 +110,7 @@ def within(begin, end, place, x, y, z, square, square_p, near):
     return np.int64(found)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def copy(i, found, near, label, home, half, cursor, j_p, image_p):
     """Write the pairs of atom i from `cursor` on, without the atom itself; return the end.
 
@@ -128,7 +128,7 @@ def copy(i, found, near, label, home, half, cursor, j_p, image_p):
     return np.int64(end)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def small_cell_pairs(x, cell, reach, cutoff, half, fixed, start_p, j_p, image_p, first, last):
     """Append every pair of a small cell from `start_p` on.
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
-from numba import njit
 from numpy.typing import NDArray
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals.elements import ISOTOPES
 
 Bytes = NDArray[np.uint8]
@@ -23,14 +23,14 @@ for _symbol, _z in [*zip(chemical_symbols, range(len(chemical_symbols)), strict=
 POWER_OF_TEN = 10.0 ** np.arange(23)
 
 
-@njit(cache=True)
+@inner
 def _end_of_line(text: Bytes, at: int) -> int:
     while at < len(text) and text[at] != 10:
         at += 1
     return at
 
 
-@njit(cache=True)
+@inner
 def _lone_integer(text: Bytes, at: int, end: int) -> int:
     """Return the integer when the line holds one and nothing else, -1 otherwise, -2 for a blank line."""
     while at < end and (text[at] == 32 or text[at] == 9 or text[at] == 13):
@@ -48,7 +48,7 @@ def _lone_integer(text: Bytes, at: int, end: int) -> int:
     return value if digits > 0 and at == end else -1
 
 
-@njit(cache=True)
+@inner
 def _like_an_atom(text: Bytes, at: int, end: int) -> bool:
     """Tell whether a line has at least four words, the second a number: an atom too many, and no foreign text."""
     words = 0
@@ -65,7 +65,7 @@ def _like_an_atom(text: Bytes, at: int, end: int) -> bool:
     return words >= 4 and number
 
 
-@njit(cache=True)
+@kernel
 def index_frames(text: Bytes, final: bool, limit: int) -> tuple[Ints, Ints, Ints, int]:
     """Find up to `limit` frames in a buffer.
 
@@ -78,8 +78,8 @@ def index_frames(text: Bytes, final: bool, limit: int) -> tuple[Ints, Ints, Ints
     ends = np.empty(limit, np.int64)
     counts = np.empty(limit, np.int64)
     found = 0
-    at = 0
     size = len(text)
+    at = size - size  # not a literal 0, which would have the small loops compiled twice
     while found < limit and at < size:
         eol = _end_of_line(text, at)
         if eol == size and not final:
@@ -125,7 +125,7 @@ def index_frames(text: Bytes, final: bool, limit: int) -> tuple[Ints, Ints, Ints
     return begins[:found], ends[:found], counts[:found], min(at, size)
 
 
-@njit(cache=True)
+@inner
 def _real(text: Bytes, at: int, end: int) -> tuple[float, bool]:
     """Read a decimal number exactly (Clinger's fast path); the flag is False where it would not be exact."""
     negative = False
@@ -173,7 +173,7 @@ def _real(text: Bytes, at: int, end: int) -> tuple[float, bool]:
     return (-value if negative else value), True
 
 
-@njit(cache=True)
+@inner
 def _species(text: Bytes, at: int, end: int) -> int:
     if end - at > 2:
         return -1
@@ -189,7 +189,7 @@ def _species(text: Bytes, at: int, end: int) -> int:
     return int(NUMBER_OF[code])
 
 
-@njit(cache=True)
+@inner
 def _integer(text: Bytes, at: int, end: int) -> tuple[int, bool]:
     negative = text[at] == 45
     if text[at] == 45 or text[at] == 43:
@@ -205,7 +205,7 @@ def _integer(text: Bytes, at: int, end: int) -> tuple[int, bool]:
     return (-value if negative else value), True
 
 
-@njit(cache=True)
+@inner
 def _logical(text: Bytes, at: int, end: int) -> int:
     """Return 1 or 0 for T, True, F, False and -1 for anything else."""
     if end - at == 1:
@@ -224,7 +224,7 @@ def _logical(text: Bytes, at: int, end: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel
 def parse_columns(  # noqa: PLR0912 one scan
     text: Bytes, at: int, kinds: Ints, reals: Floats, integers: Ints, slow: Ints
 ) -> tuple[int, int, int]:

@@ -8,10 +8,11 @@ remaining radius visits only images inside the sphere, whatever the skew (Fincke
 import math
 
 import numpy as np
-from numba import njit
+
+from lodewell.compiled import inner, kernel
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def lower_triangle(cell, axes):
     """Return L of the cell whose rows are taken in the order `axes`; L[k, k] > 0 for a cell of any handedness."""
     L = np.zeros((3, 3))
@@ -32,7 +33,7 @@ def lower_triangle(cell, axes):
     return L
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def short_axis_first(cell):
     """Order the lattice vectors by length: the innermost loop runs along the shortest."""
     length = np.empty(3)
@@ -41,7 +42,7 @@ def short_axis_first(cell):
     return np.argsort(length)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def determinant(cell):
     """Return the determinant of a 3x3 matrix: the volume of a cell, negative if left-handed."""
     return (
@@ -51,7 +52,7 @@ def determinant(cell):
     )
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def invert(cell):
     """Return the inverse of a 3x3 matrix."""
     out = np.empty((3, 3))
@@ -67,19 +68,35 @@ def invert(cell):
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@inner
+def product(A, B):
+    """Return A B of two 3x3 matrices, written out: `@` calls the BLAS and takes longer to compile."""
+    out = np.empty((3, 3))
+    for a in range(3):
+        for c in range(3):
+            out[a, c] = A[a, 0] * B[0, c] + A[a, 1] * B[1, c] + A[a, 2] * B[2, c]
+    return out
+
+
+@kernel
 def image_reach(cell, pbc, cutoff):
     """Return how many images along each vector a sphere can reach from wrapped coordinates (1 for wrapping)."""
-    inverse = invert(cell)
-    reach = np.zeros(3, np.int64)
-    for k in range(3):
-        if pbc[k]:
-            height = 1.0 / math.sqrt(inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2)
-            reach[k] = math.ceil(cutoff / height) + 1
+    reach = np.empty(3, np.int64)
+    write_reach(invert(cell), pbc, cutoff, reach)
     return reach
 
 
-@njit(cache=True, inline="always")
+@inner
+def write_reach(inverse, pbc, cutoff, reach):
+    """Write what `image_reach` returns, of a cell that is inverted already."""
+    for k in range(3):
+        reach[k] = 0
+        if pbc[k]:
+            height = 1.0 / math.sqrt(inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2)
+            reach[k] = math.ceil(cutoff / height) + 1
+
+
+@inner(inline="always")
 def image_range(centre, half_width, periodic):
     """Return first and last n with |centre + n| <= half_width; n = 0 alone where not periodic."""
     if periodic:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lodewell.compiled import kernel
 from lodewell.crystals.json_head import layout_of
 from lodewell.crystals.json_lines import LARGEST_ENTRY, SEPARATOR, cut_lines
 from lodewell.errors import BadFile
@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 AT, DEPTH, IN_STRING, ESCAPED, BEGIN, ELEMENT_DEPTH, STRING_BEGIN, KEY_BEGIN, KEY_END, TOP, LEVEL, OPENING = range(12)
 
 
-@njit(cache=True)
+@kernel
 def scan(text: Bytes, state: Ints, spans: Ints) -> int:  # noqa: PLR0912 one scan
     """Find entries: objects right inside the outer list or a list within the outer table, or values of the table.
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from lodewell.crystals._lists import (
     list_pairs,
     most_images,
+    moved_far,
     pair_in_one_place,
     shift_vectors,
-    update_pairs,
     wrapped_positions,
 )
-from lodewell.crystals._pairs import batch_pairs
+from lodewell.crystals._pairs import any_large, batch_pairs, fill_pairs
 from lodewell.crystals.batch import Batch, Flags, Floats, Ints, complete_cells
 from lodewell.crystals.skew import compact_cells
 from lodewell.errors import BadCrystal
@@ -104,14 +104,27 @@ class Neighbours:
     def update(self, batch: Batch) -> None:
         """Make the list valid for the moved crystals of `batch`, rebuilding only those that moved too far."""
         cells = complete_cells(batch.cell_bcc, batch.pbc_bc)
-        if not self.skin or not update_pairs(
-            batch.positions_nc, cells, batch.pbc_bc, batch.first_b, self.cutoff, self.skin, self.half,
-            self.reference_nc, self.reference_bcc, self.nearest_b, self.j_p, self.image_p, self.first_n, self.last_n,
-            self.wraps_nc, self.reach_bc, self.segment_b,
-        ):  # fmt: skip
+        if not self._updated(batch, cells):
             self.__dict__.update(
                 Neighbours.build(batch, self.cutoff, self.skin, self.half).__dict__, rebuilds=self.rebuilds + 1
             )
+
+    def _updated(self, batch: Batch, cells_bcc: Floats) -> bool:
+        """Rebuild the crystals that moved too far where their pairs stand; False when one no longer fits there."""
+        if not self.skin:
+            return False
+        far_b = moved_far(
+            batch.positions_nc, cells_bcc, batch.first_b, self.cutoff, self.skin,
+            self.reference_nc, self.reference_bcc, self.nearest_b,
+        )  # fmt: skip
+        if not far_b.any():
+            return True
+        *_, fitted = fill_pairs(
+            batch.positions_nc, cells_bcc, batch.pbc_bc, batch.first_b, far_b, self.cutoff + self.skin, self.half,
+            True, 0.0, any_large(batch.first_b), self.j_p, self.image_p, self.first_n, self.last_n,
+            self.wraps_nc, self.reach_bc, self.segment_b,
+        )  # fmt: skip
+        return bool(fitted)
 
     def take(self, batch: Batch, crystals: Ints) -> Neighbours:
         """Keep the pairs of these crystals; `batch` is the one before `Batch.take`."""

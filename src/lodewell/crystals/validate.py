@@ -7,9 +7,9 @@ import math
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
-from numba import njit
 from numpy.typing import NDArray
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals.elements import element_of_site
 from lodewell.crystals.images import invert
 from lodewell.errors import BadCrystal
@@ -79,27 +79,16 @@ def _volume(cell: Floats, pbc: Flags) -> str | None:
     return "the cell has no volume: its periodic vectors are parallel or lie in one plane"
 
 
-@njit(cache=True)
 def _span(cell: Floats, pbc: Flags) -> float:
     """Return volume, area or length spanned by the periodic vectors over the product of their lengths (0 to 1)."""
-    unit = np.zeros((3, 3))
-    count = 0
-    for k in range(3):
-        if pbc[k]:
-            length = math.sqrt(cell[k, 0] ** 2 + cell[k, 1] ** 2 + cell[k, 2] ** 2)
-            if length < 1e-6:
-                return 0.0
-            for c in range(3):
-                unit[count, c] = cell[k, c] / length
-            count += 1
-    if count == 1:
-        return 1.0
-    x = unit[0, 1] * unit[1, 2] - unit[0, 2] * unit[1, 1]
-    y = unit[0, 2] * unit[1, 0] - unit[0, 0] * unit[1, 2]
-    z = unit[0, 0] * unit[1, 1] - unit[0, 1] * unit[1, 0]
-    if count == 2:
-        return math.sqrt(x * x + y * y + z * z)
-    return float(abs(x * unit[2, 0] + y * unit[2, 1] + z * unit[2, 2]))
+    vectors = cell[pbc].tolist()
+    lengths = [math.hypot(*vector) for vector in vectors]
+    if min(lengths) < 1e-6:
+        return 0.0
+    a, b, c = [*vectors, [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]][:3]
+    normal = a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
+    spanned = (lengths[0], math.hypot(*normal), abs(sum(n * x for n, x in zip(normal, c, strict=True))))
+    return float(spanned[len(vectors) - 1] / math.prod(lengths))
 
 
 def closest_pair(positions_nc: Floats, cell: Floats, pbc: Flags) -> tuple[int, int, float]:
@@ -135,18 +124,17 @@ def _completed(cell: Floats, pbc: Flags) -> Floats:
     return full
 
 
-@njit(cache=True)
+@inner
 def _reach(pbc: Flags, inverse: Floats, cutoff: float) -> NDArray[np.int64]:
     """Return by how many cells a sphere of the cutoff around wrapped fractional differences can reach."""
-    reach = np.zeros(3, np.int64)
+    reach = np.empty(3, np.int64)
     for k in range(3):
-        if pbc[k]:
-            height = 1.0 / math.sqrt(inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2)
-            reach[k] = math.floor(0.5 + cutoff / height)
+        square = inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2
+        reach[k] = math.floor(0.5 + cutoff * math.sqrt(square)) if pbc[k] else 0
     return reach
 
 
-@njit(cache=True)
+@kernel
 def _closest_pair(  # noqa: PLR0912 one scan
     positions_nc: Floats, cell: Floats, pbc: Flags, cutoff: float
 ) -> tuple[int, int, float]:
@@ -154,22 +142,21 @@ def _closest_pair(  # noqa: PLR0912 one scan
     inverse = invert(cell)
     reach = _reach(pbc, inverse, cutoff)
     count = len(positions_nc)
-    fractional = np.zeros((count, 3))
+    fractional = np.empty((count, 3))
     for i in range(count):
-        for x in range(3):
-            for k in range(3):
-                fractional[i, k] += positions_nc[i, x] * inverse[x, k]
-    height = np.empty(3)
+        x, y, z = positions_nc[i, 0], positions_nc[i, 1], positions_nc[i, 2]
+        for k in range(3):
+            fractional[i, k] = x * inverse[0, k] + y * inverse[1, k] + z * inverse[2, k]
+    height, difference = np.empty(3), np.empty(3)
     for k in range(3):
         height[k] = 1.0 / math.sqrt(inverse[0, k] ** 2 + inverse[1, k] ** 2 + inverse[2, k] ** 2)
     for i in range(count):
         for j in range(i, count):
             near = True
-            difference = np.zeros(3)
             for k in range(3):
                 difference[k] = fractional[j, k] - fractional[i, k]
                 if pbc[k]:
-                    difference[k] -= np.round(difference[k])
+                    difference[k] -= math.floor(difference[k] + 0.5)
                 if reach[k] == 0 and abs(difference[k]) * height[k] > cutoff:
                     near = False
                     break
@@ -181,11 +168,11 @@ def _closest_pair(  # noqa: PLR0912 one scan
                         if i == j and a == 0 and b == 0 and c == 0:
                             continue
                         square = 0.0
-                        for x in range(3):
+                        for k in range(3):
                             step = (
-                                (difference[0] + a) * cell[0, x]
-                                + (difference[1] + b) * cell[1, x]
-                                + (difference[2] + c) * cell[2, x]
+                                (difference[0] + a) * cell[0, k]
+                                + (difference[1] + b) * cell[1, k]
+                                + (difference[2] + c) * cell[2, k]
                             )
                             square += step * step
                         if square < cutoff * cutoff:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals._pairs import batch_pairs
 from lodewell.crystals.batch import Batch, Floats, Ints, complete_cells
 from lodewell.crystals.neighbours import most_images, shift_vectors, wrapped_positions
@@ -93,7 +93,7 @@ def _swapped(type_n: Ints, first_b: Ints, rng: np.random.Generator) -> Ints:
     return out
 
 
-@njit(cache=True, inline="always")
+@inner(inline="always")
 def _add(out, row, r, length, cutoff, sign):
     """Add the basis functions of one distance to an energy row, faded out towards the cutoff."""
     y = (r / length - START) / SPACING
@@ -109,7 +109,7 @@ def _add(out, row, r, length, cutoff, sign):
     out[row, k] += f * t * t * t
 
 
-@njit(cache=True)
+@inner
 def _fade(r, cutoff):
     """Return 1 - 10 s³ + 15 s⁴ - 6 s⁵ over the last Å before the cutoff, and its first two derivatives."""
     s = r - cutoff + 1.0
@@ -122,7 +122,7 @@ def _fade(r, cutoff):
     )
 
 
-@njit(cache=True)
+@inner
 def _derivatives(r, length, cutoff):
     """Return the interval of a distance and the four basis functions there with two derivatives by r; (3, 4)."""
     y = (r / length - START) / SPACING
@@ -141,14 +141,14 @@ def _derivatives(r, length, cutoff):
     return k, out
 
 
-@njit(cache=True)
+@inner
 def _slot(first, many, t, u):
     """Return the slot of two types of a crystal with `many` types whose slots begin at `first`."""
     a, b = min(t, u), max(t, u)
     return first + a * many - a * (a - 1) // 2 + b - a
 
 
-@njit(cache=True)
+@kernel
 def _features(
     positions, cells, first_b, types, swapped, first_s, length_s, pairs, directions, shaken, strains, cutoff
 ):  # fmt: skip
@@ -192,7 +192,7 @@ def _features(
     return out
 
 
-@njit(cache=True)
+@inner
 def _fill(own, r, d, length, cutoff, apart, toward_i, toward_j):
     """Add one pair to the rows of derivatives: projected forces, stress, trace of the Hessian, bulk curvature."""
     k, basis = _derivatives(r, length, cutoff)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals._pairs import crystal_pairs, wrap
 from lodewell.crystals.batch import Batch, Floats, Ints, complete_cells
 from lodewell.crystals.images import image_range, invert, lower_triangle, short_axis_first
@@ -63,7 +63,7 @@ def pair_histograms(batch: Batch, cutoff: float, bins: int) -> Histograms:
     return Histograms(crystal_s, pair_sz, count_sh, contact_sh, unordered / batch.volume_b[crystal_s])
 
 
-@njit(cache=True)
+@kernel
 def _slots(species, first_b):
     """Return crystal and elements of every slot, the first slot of each crystal, and each atom's type in it."""
     crystal, low, high = [0], [0], [0]
@@ -85,7 +85,7 @@ def _slots(species, first_b):
     return np.array(crystal[1:], np.int64), pair, first_s, types
 
 
-@njit(cache=True)
+@kernel
 def _multiplicity(species, first_b, crystal_s, pair_sz):
     """Return how many atoms of each of its two elements the crystal of a slot holds, shape (S, 2)."""
     out = np.zeros((len(crystal_s), 2), np.int64)
@@ -97,7 +97,7 @@ def _multiplicity(species, first_b, crystal_s, pair_sz):
     return out
 
 
-@njit(cache=True)
+@inner
 def _slot_table(count):
     """Return the slot, counted within its crystal, of two types of `count`; (T, T)."""
     table = np.empty((count, count), np.int64)
@@ -109,7 +109,7 @@ def _slot_table(count):
     return table
 
 
-@njit(cache=True)
+@kernel
 def _count(positions, cells, pbc, first_b, type_n, first_sb, slots, cutoff, bins):
     """Fill the histograms of pairs and of nearest contacts, crystal by crystal."""
     count_sh = np.zeros((slots, bins), np.float32)
@@ -133,7 +133,7 @@ def _count(positions, cells, pbc, first_b, type_n, first_sb, slots, cutoff, bins
     return count_sh, contact_sh
 
 
-@njit(cache=True)
+@inner
 def _lattice_vectors(cell, pbc, radius):
     """Return all lattice translations no longer than `radius`, roughly shortest first.
 
@@ -176,7 +176,7 @@ def _lattice_vectors(cell, pbc, radius):
     return start, vectors
 
 
-@njit(cache=True, fastmath=True)
+@inner(fastmath=True)
 def _bins_of(d, vectors, many, per_bin, bin_r):
     """Write the bin of |d + R| for the first `many` lattice vectors. No branch: it vectorises."""
     dx, dy, dz = d[0], d[1], d[2]
@@ -186,7 +186,7 @@ def _bins_of(d, vectors, many, per_bin, bin_r):
         bin_r[k] = np.int32(np.sqrt(x * x + y * y + z * z) * per_bin)
 
 
-@njit(cache=True)
+@inner
 def _count_small(positions, cell, pbc, types, table, cutoff, per_bin, counts, nearest):
     """Walk every pair of atoms and, for each, the lattice vectors that can bring it inside the sphere."""
     offsets, furthest = _nearest_offsets(positions, cell, pbc)
@@ -221,7 +221,7 @@ def _count_small(positions, cell, pbc, types, table, cutoff, per_bin, counts, ne
             p += 1
 
 
-@njit(cache=True)
+@inner
 def _nearest_offsets(positions, cell, pbc):
     """Return x_j - x_i of every pair of atoms brought near zero, with its length (P, 4), and the largest length."""
     inverse = invert(cell)
@@ -245,14 +245,14 @@ def _nearest_offsets(positions, cell, pbc):
     return offsets, furthest
 
 
-@njit(cache=True)
+@inner
 def _count_large(positions, cell, pbc, types, table, cutoff, per_bin, counts, nearest):
     """Count the pairs of a large cell through its cell list."""
     count = len(positions)
     first, last, reach = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(3, np.int64)
     wraps = np.empty((count, 3), np.int32)
     j_p, image_p, _ = crystal_pairs(
-        positions, cell, pbc, cutoff, True, False, 0, np.empty(256, np.int32), np.empty(256, np.int32),
+        positions, cell, pbc, cutoff, True, False, True, 0, np.empty(256, np.int32), np.empty(256, np.int32),
         first, last, wraps, reach,
     )  # fmt: skip
     shift = np.empty(((2 * reach[0] + 1) * (2 * reach[1] + 1) * (2 * reach[2] + 1), 3))

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from lodewell.compiled import kernel
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.chemistry import anion_class_b, element_set, reduced_formula
 from lodewell.crystals.duplicates import fingerprints
@@ -114,7 +114,7 @@ class Mined:
             setattr(self, name, np.concatenate([getattr(self, name), np.zeros(size - room)]))
 
 
-@njit(cache=True)
+@kernel
 def _add_rows(
     place_s: Ints, weight_s: Floats, g_sh: Singles, smooth_sh: Singles, contact_sh: NDArray[np.uint16], g_ph: Floats,
     smooth_ph: Floats, square_ph: Floats, contact_ph: Floats, weight_p: Floats, structures_p: Floats,

@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.optimize import minimize
 
+from lodewell.compiled import kernel
 from lodewell.crystals.batch import Floats, Ints
 from lodewell.derive.features import (
     BULK,
@@ -247,7 +247,7 @@ def _decoy_terms(y: Floats, dy: Floats, atoms: Floats, one: _Set, o: RefineOptio
     return float((active * weight * o.temperature * np.logaddexp(0.0, -z)).sum())
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True)
 def _apply(value, first_b, row_s, x):
     """Return every row of every crystal: features times coefficients; (B, ROWS)."""
     out = np.zeros((len(first_b) - 1, value.shape[1]))
@@ -261,7 +261,7 @@ def _apply(value, first_b, row_s, x):
     return out
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True)
 def _pull(value, first_b, row_s, dy, gradient):
     """Add the transpose: the gradient by coefficients of a gradient by rows."""
     for b in range(len(first_b) - 1):

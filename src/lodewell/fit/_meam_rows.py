@@ -10,14 +10,14 @@ and U first, in which energy and forces are linear, then those of ρ, f and g, w
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals.neighbours import most_images, shift_vectors, wrapped_positions
 from lodewell.potentials._meam_sums import gather
 from lodewell.potentials._radial import FAST
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def basis(x, s, origin_s, per_step_s, last_s, first_s, out):
     """Write the four B-splines at x, their slopes and their curvatures to out[:12]; return the first column.
 
@@ -43,7 +43,7 @@ def basis(x, s, origin_s, per_step_s, last_s, first_s, out):
     return first_s[s] + cell
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def legs(count, near, types, other, vector_pc, kind, phi_tt, rho_t, f_t, splines, x_p, leg_px, phi_px, rho_px, f_px,
          column_px):  # fmt: skip
     """Write direction and distance of each neighbour and the bases of φ, ρ and, where near, f."""
@@ -65,7 +65,7 @@ def legs(count, near, types, other, vector_pc, kind, phi_tt, rho_t, f_t, splines
                 leg_px[q, 6] += f_px[q, 4 + m] * x_p[column_px[q, 2] + m]
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def triples(near_list, count, types, other, g_tt, splines, x_p, linear, want, leg_px, f_px, column_px, sum_px, dn_p,
             dg_pcp, out):  # fmt: skip
     """Sum over pairs of near neighbours: A and T of each (see `_meam_sums`) to `sum_px`, dn/dθ and dG/dθ; return n."""
@@ -115,7 +115,7 @@ def triples(near_list, count, types, other, g_tt, splines, x_p, linear, want, le
     return density
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def legs_done(count, near, linear, want, leg_px, rho_px, f_px, column_px, x_p, sum_px, dn_p, dg_pcp, g_pc):
     """Add each neighbour's own part of dn/dθ, G and dG/dθ; return the density of ρ."""
     density = 0.0
@@ -147,7 +147,7 @@ def legs_done(count, near, linear, want, leg_px, rho_px, f_px, column_px, x_p, s
     return density
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def spread(i, count, linear, want, other, vector_pc, leg_px, phi_px, column_px, g_pc, dn_p, dg_pcp, embed, column_u,
            slope, curvature, x_p, value_r, rows_rp, v_cp):  # fmt: skip
     """Add one atom's forces and virial and their derivatives to the rows of the crystal."""
@@ -201,7 +201,7 @@ def spread(i, count, linear, want, other, vector_pc, leg_px, phi_px, column_px, 
             rows_rp[last + 5, linear + p] -= 0.5 * (vx * dy + vy * dx)
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def _virial(value_r, last, v_cp, dx, dy, dz):
     vx, vy, vz = v_cp[0, 0], v_cp[1, 0], v_cp[2, 0]
     value_r[last] -= vx * dx
@@ -212,7 +212,7 @@ def _virial(value_r, last, v_cp, dx, dy, dz):
     value_r[last + 5] -= 0.5 * (vx * dy + vy * dx)
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def _virial_column(rows_rp, last, p, d, part, dx, dy, dz):
     if d == 0:
         rows_rp[last, p] -= part * dx
@@ -228,7 +228,7 @@ def _virial_column(rows_rp, last, p, d, part, dx, dy, dz):
         rows_rp[last + 4, p] -= 0.5 * part * dx
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@kernel(fastmath=FAST)
 def crystal_rows(
     cutoff, near, linear, want, x_p, origin_s, per_step_s, last_s, first_s, phi_tt, rho_t, u_t, f_t, g_tt,
     positions, cell, types, first_n, last_n, j_p, image_p, wraps, reach, value_r, rows_rp, n_n,
@@ -293,7 +293,7 @@ def crystal_rows(
                slope, curvature, x_p, value_r, rows_rp, v_cp)  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def count_cosines(
     cutoff, count_t, bins, positions, cells, first_b, types_n, first_n, last_n, j_p, image_p, wraps, reach
 ):

@@ -1,12 +1,12 @@
 """Compiled loops of `contacts`: energies by atom and by pair of elements, and nearest neighbours of each element."""
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals.neighbours import most_images, shift_vectors, wrapped_positions
 
 
-@njit(cache=True)
+@kernel
 def slots(species_n, first_b):
     """Count through the elements of each crystal; return the number of each atom's, and the elements."""
     most = 1
@@ -36,7 +36,7 @@ def slots(species_n, first_b):
     return slot_n, element_be
 
 
-@njit(cache=True)
+@kernel
 def survey_pairs(
     positions, cells, first_b, slot_n, most, types, variant_b, curve_vtt, coefficients, origin, spacing, cutoff, scale,
     first_n, last_n, j_p, image_p, wraps, reach,
@@ -88,7 +88,7 @@ def survey_pairs(
     return energies, energy_bee, np.sqrt(nearest), other, _cells_between(first_b, other, code, reverse, wraps, reach)
 
 
-@njit(cache=True)
+@inner
 def _cells_between(first_b, other, code, reverse, wraps, reach):
     """Decode images into whole cells between the atoms as they were given, unwrapped."""
     out = np.zeros((len(other), other.shape[1], 3), np.int32)

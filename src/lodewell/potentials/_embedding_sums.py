@@ -1,15 +1,15 @@
 """Embedding energies and what they are per coefficient, compiled."""
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals.neighbours import most_images, shift_vectors, wrapped_positions
 from lodewell.potentials._uf_sums import FAST, basis, gather, interval
 
 _MOMENTS = 20  # n, 3 of v, 6 of Q (xx yy zz yz xz xy), 10 of T (xxx yyy zzz xxy xxz yyx yyz zzx zzy xyz)
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def radials(count, wanted, knots, weights, type_m, r_m, f_m, df_m):
     """Write f and its slope for neighbours of the wanted type: a cubic B-spline as a sum of cut-off cubes."""
     k0, k1, k2, k3, k4 = knots[0], knots[1], knots[2], knots[3], knots[4]
@@ -24,7 +24,7 @@ def radials(count, wanted, knots, weights, type_m, r_m, f_m, df_m):
         df_m[m] = -3.0 * (sa + sb + sc + sd + se) if inside else 0.0
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def sum_moments(count, f_m, x_m, y_m, z_m, moment):
     """Sum the moments of a channel over neighbours in directions x, y, z; unsigned indices let it be vectorised."""
     n = vx = vy = vz = xx = yy = zz = yz = xz = xy = 0.0
@@ -75,7 +75,7 @@ def sum_moments(count, f_m, x_m, y_m, z_m, moment):
     moment[19] = xyz
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def power(order, m):
     """Return the density of an order from the moments of its channel."""
     n, vv = m[0], m[1] * m[1] + m[2] * m[2] + m[3] * m[3]
@@ -92,7 +92,7 @@ def power(order, m):
     return max(0.0, 2.5 * tt - 1.5 * vv)
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def add_slope(order, weight, m, slope):
     """Add weight times the derivative of a density by the moments; `slope` has one number for n, v, Q and T each.
 
@@ -111,7 +111,7 @@ def add_slope(order, weight, m, slope):
         slope[3] += 5.0 * weight
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def add_gradients(count, f_m, df_m, per_m, x_m, y_m, z_m, moment, slope, gx_m, gy_m, gz_m):
     """Add the derivatives by the neighbours' positions of an energy with these slopes by a channel's moments."""
     a, b, c, d = slope[0], slope[1], slope[2], slope[3]
@@ -141,7 +141,7 @@ def add_gradients(count, f_m, df_m, per_m, x_m, y_m, z_m, moment, slope, gx_m, g
         gz_m[m] += radial_part * z + across * gz
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def functions(value, axis, low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place, out):
     """Write four functions of a density and their slopes into `out`; return the place of the first, from -3."""
     inside = min(max(value, low[axis]), high[axis])
@@ -152,7 +152,7 @@ def functions(value, axis, low, high, per_step, lookup_first, lookup, interval_f
     return place[k] - 3
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def densities_of(
     ti, s, types, count, d_mc, r_m, other_m, channel_first, channel_type, channel_knots, channel_weights,
     type_m, moments, f_cm, df_cm, unit_cm,
@@ -170,7 +170,7 @@ def densities_of(
         sum_moments(count, f_cm[own], unit_cm[0], unit_cm[1], unit_cm[2], moments[own])
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@kernel(fastmath=FAST)
 def add_embedding(
     energies, forces, virials, positions, cells, first_b, types, first_n, last_n, j_p, image_p, wraps, reach, cutoff,
     low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place,
@@ -277,7 +277,7 @@ def add_embedding(
         virials[b, 2, 1], virials[b, 2, 0], virials[b, 1, 0] = virials[b, 1, 2], virials[b, 0, 2], virials[b, 0, 1]
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@kernel(fastmath=FAST)
 def embedding_rows(
     positions, cell, types, first_n, last_n, j_p, image_p, wraps, reach, cutoff, each_atom, columns, zero_p,
     energies, forces, virial, values,

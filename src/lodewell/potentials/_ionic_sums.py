@@ -3,13 +3,13 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import kernel
 from lodewell.potentials._lattice_sums import phases
 from lodewell.potentials._sum_functions import itself, long, short
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def add_images(kind, a, eta, coefficient_tt, type_n, i_p, j_p, vector_pc, energies, forces, virial):
     """Add the images of Σ_{i<j} C φ to energies, forces and the virial of one crystal; each pair stands once."""
     for p in range(len(i_p)):
@@ -27,7 +27,7 @@ def add_images(kind, a, eta, coefficient_tt, type_n, i_p, j_p, vector_pc, energi
                 virial[c, e] -= push * vector_pc[p, e]
 
 
-@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@kernel(fastmath={"reassoc", "contract"})
 def add_waves(
     kind, a, eta, coefficient_tt, type_n, positions, volume, recip, n_gk, square_g, energies, forces, virial
 ):  # fmt: skip
@@ -93,7 +93,7 @@ def add_waves(
             forces[n, 2] += 2.0 * fz
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def direct_radius(a, L, budget):
     """Return a radius beyond which Σ exp(-a r) over any shift of the lattice is less than `budget`.
 
@@ -111,7 +111,7 @@ def direct_radius(a, L, budget):
     return max(best, 0.0)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def add_exponentials(
     height_tt, rate_tt, radius_tt, type_n, i_p, j_p, vector_pc, energies, forces, virial
 ):  # fmt: skip

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals.images import determinant, lower_triangle
 from lodewell.potentials._sum_functions import EXPONENTIAL, POWER, SCREENED, bare, itself, long, short
 from lodewell.potentials._sum_plans import plan, prepare, reduced
@@ -15,7 +15,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@inner(fastmath={"reassoc", "contract"})
 def _dot(x, y):
     total = 0.0
     for k in range(len(x)):
@@ -23,7 +23,7 @@ def _dot(x, y):
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def phases(positions, recip, n_gk, cos_ng, sin_ng):
     """Write cos and sin of G·x of every atom, from powers of three numbers each."""
     reach = np.zeros(3, np.int64)
@@ -46,7 +46,7 @@ def phases(positions, recip, n_gk, cos_ng, sin_ng):
             sin_ng[n, g] = x * s[2, m2] + y * c[2, m2]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def all_pairs(kind, a, fractional, cell, density, budget, want_gradients):
     """Return S (n, n), and where wanted dS/dv (n, n, 3) and dS/dstrain (n, n, 3, 3), of the pairs v = x_j - x_i."""
     count = len(fractional)
@@ -124,7 +124,7 @@ def all_pairs(kind, a, fractional, cell, density, budget, want_gradients):
     return sums, slopes, strains
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _wave_gradients(wave_i, wave_j, psi_g, slope_g, vector_gc, background, slope_c, strain_cc):
     """Add the reciprocal part of dS/dv and dS/dstrain: G·v does not change under strain, G² and the volume do."""
     count = len(psi_g)

@@ -11,8 +11,8 @@ others and taken out of A_j afterwards; in T_j it is parallel to e_j and drops o
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals.neighbours import most_images, shift_vectors, wrapped_positions
 from lodewell.potentials._radial import FAST
 
@@ -21,7 +21,7 @@ _DX, _DY, _DZ, _R, _PER_R, _EX, _EY, _EZ, _SLOPE, _RHO, _F, _DF, _WX, _WY, _WZ, 
 _ROWS = 18
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@kernel(fastmath=FAST)
 def value(x, at, numbers, even):
     """Return the spline that begins at `at` and its slope at x (see `meam_splines.Pack`)."""
     per_cell = numbers[at + np.uint64(1)]
@@ -43,7 +43,7 @@ def value(x, at, numbers, even):
     return numbers[k] + t * (c1 + t * (c2 + t * c3)), per_cell * (c1 + t * (2.0 * c2 + 3.0 * t * c3))
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def gather(i, begin, end, x, shift, j_p, image_p, square, near, types, count_t, vector_pc, other):
     """Write the neighbours of atom i within the cutoff, near ones of type 0 first, then type 1 ..., then far ones.
 
@@ -70,7 +70,7 @@ def gather(i, begin, end, x, shift, j_p, image_p, square, near, types, count_t, 
     return used
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def arrange(used, near, types, count_t, place_t, vector_pc, other, block, sorted_other):
     """Sort what `gather` wrote into the block; return how many near neighbours there are."""
     groups = len(count_t) // 2
@@ -97,7 +97,7 @@ def arrange(used, near, types, count_t, place_t, vector_pc, other, block, sorted
     return near_count
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def pair_terms(kind, near_count, types, count_t, block, phi_tt, rho_t, f_t, numbers, even):
     """Write slopes of φ / 2 and ρ, and f and f' of near neighbours; return φ / 2 and ρ summed."""
     groups = len(count_t) // 2
@@ -129,7 +129,7 @@ def pair_terms(kind, near_count, types, count_t, block, phi_tt, rho_t, f_t, numb
     return 0.5 * energy, density
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def triple_terms(near_count, count_t, block, g_tt, numbers, even):
     """Add the gradient of the three-body density to the block's `_WX`.. rows; return the density."""
     groups = len(count_t) // 2
@@ -165,7 +165,7 @@ def triple_terms(near_count, count_t, block, g_tt, numbers, even):
     return density
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@kernel(fastmath=FAST)
 def sum_atoms(
     cutoff, near, reference_t, at_zero_t, phi_tt, rho_t, u_t, f_t, g_tt,
     numbers, even,
@@ -210,7 +210,7 @@ def sum_atoms(
     return energies, forces, virials, densities
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def spread(i, used, near_count, slope, block, other, forces, virial):
     """Add U' times the gradient of n, and the slopes of φ / 2, to the forces and the virial."""
     fx = fy = fz = 0.0

@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import kernel
 from lodewell.crystals.neighbours import most_images, shift_vectors, wrapped_positions
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def wrapped(positions, cells, first_b, wraps):
     """Return the positions of every crystal brought into its cell."""
     out = np.empty_like(positions)
@@ -18,7 +18,7 @@ def wrapped(positions, cells, first_b, wraps):
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def blocks(first_n, last_n, size):
     """Cut the atoms into runs of about `size` pairs."""
     out = []
@@ -31,7 +31,7 @@ def blocks(first_n, last_n, size):
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def gather(begin, end, x, cells, crystal_n, first_b, cutoff, first_n, last_n, j_p, image_p, reach):
     """Return r, i, j and x_j - x_i of the pairs of atoms begin..end that lie within the cutoff."""
     room = 0
@@ -59,7 +59,7 @@ def gather(begin, end, x, cells, crystal_n, first_b, cutoff, first_n, last_n, j_
     return np.sqrt(r[:used]), i[:used], j[:used], vector[:used]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def switch(r, u, du, cutoff, width, scale):
     """Multiply by 1 - 10 t³ + 15 t⁴ - 6 t⁵ over the last `width` before the cutoff, and by `scale`, in place."""
     for p in range(len(r)):
@@ -76,7 +76,7 @@ def switch(r, u, du, cutoff, width, scale):
         du[p] *= scale
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def scatter(r, i, j, vector, u, du, crystal_n, energies, forces, virials):
     """Add pair energies and slopes to atoms and crystals."""
     for p in range(len(r)):

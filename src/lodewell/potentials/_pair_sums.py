@@ -1,13 +1,12 @@
 """Sums over neighbour pairs, fused and vectorised: gather a block of pairs, evaluate it, scatter it to the atoms."""
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals.neighbours import most_images, shift_vectors, wrapped_positions
 from lodewell.potentials._radial import (
     BUCKINGHAM,
     CHANNELS,
-    CURVES,
     DU,
     DX,
     DY,
@@ -32,7 +31,7 @@ from lodewell.potentials._radial import (
 _ONE, _TWO, _THREE, _FOUR = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def gather(i, begin, end, x, shift, j_p, image_p, square, block, other):
     """Put the pairs begin:end of atom i that lie within the cutoff into the block; return how many there are.
 
@@ -57,7 +56,7 @@ def gather(i, begin, end, x, shift, j_p, image_p, square, block, other):
     return np.int64(used)
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def scatter(i, count, weight, block, other, work, virial):
     """Add a block's forces and energies to atom i and the others in `work` (4 numbers an atom), and to the virial."""
     e = fx = fy = fz = 0.0
@@ -96,15 +95,29 @@ def scatter(i, count, weight, block, other, work, virial):
     virial[0, 1] += vxy
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
+def closed_form(form, count, block, row, numbers):
+    """Evaluate a block by the formula that `form` names."""
+    if form == LENNARD_JONES:
+        lennard_jones(count, block, row, numbers)
+    elif form == MORSE:
+        morse(count, block, row, numbers)
+    elif form == BUCKINGHAM:
+        buckingham(count, block, row, numbers)
+    elif form == ZBL:
+        zbl(count, block, row, numbers)
+
+
+@kernel(fastmath=FAST)
 def sum_pairs(
     form, numbers, row_vtt, origin, spacing, last, cutoff, width, scale,
     positions, cells, first_b, types, variant_b, half, first_n, last_n, j_p, image_p, wraps, reach,
 ):  # fmt: skip
     """Return energies (N,), forces (N, 3) and virials (B, 3, 3) of pairs of one `form`.
 
-    `row_vtt` says where in `numbers` the parameters of a pair of types begin, in each variant; `origin`, `spacing`
-    and `last` describe the grid of `CURVES`; the others are switched off over `width` before the cutoff.
+    `row_vtt` says where in `numbers` the parameters of a pair of types begin, in each variant. With None for `form`
+    they are curves on a grid that `origin`, `spacing` and `last` describe, and no formula is compiled; formulas are
+    switched off over `width` before the cutoff.
     """
     energies, forces = np.empty(len(positions)), np.empty((len(positions), 3))
     virials = np.zeros((len(cells), 3, 3))
@@ -133,18 +146,12 @@ def sum_pairs(
                 for p in range(count):
                     row[p] = row_t[types[s + other[p]]]
                 distances(count, block)
-                if form == CURVES:
+                if form is None:
                     curves(count, block, row, numbers, origin, 1.0 / spacing, np.int32(last))
-                elif form == LENNARD_JONES:
-                    lennard_jones(count, block, row, numbers)
-                elif form == MORSE:
-                    morse(count, block, row, numbers)
-                elif form == BUCKINGHAM:
-                    buckingham(count, block, row, numbers)
-                elif form == ZBL:
-                    zbl(count, block, row, numbers)
-                if width > 0.0:
-                    switch(count, block, cutoff, width)
+                else:
+                    closed_form(form, count, block, row, numbers)
+                    if width > 0.0:
+                        switch(count, block, cutoff, width)
                 scatter(i, count, weight, block, other, work, virials[b])
         for n in range(e - s):
             forces[s + n, 0], forces[s + n, 1], forces[s + n, 2] = work[4 * n], work[4 * n + 1], work[4 * n + 2]

@@ -7,7 +7,8 @@ compiler sees that they do not overlap and uses vector instructions throughout.
 import math
 
 import numpy as np
-from numba import njit
+
+from lodewell.compiled import inner, kernel
 
 ROOM = 256
 DX, DY, DZ = 0, ROOM, 2 * ROOM  # x_j - x_i
@@ -16,8 +17,8 @@ U, DU = 5 * ROOM, 6 * ROOM  # energy and slope
 A, B, C = 7 * ROOM, 8 * ROOM, 9 * ROOM  # scratch of the forms
 CHANNELS = 10
 
-# The forms a compiled sum knows.
-CURVES, LENNARD_JONES, MORSE, BUCKINGHAM, ZBL = range(5)
+# The formulas a compiled sum knows.
+LENNARD_JONES, MORSE, BUCKINGHAM, ZBL = range(4)
 
 SCREENING = ((0.18175, 3.19980), (0.50986, 0.94229), (0.28022, 0.40290), (0.02817, 0.20162))
 COULOMB = 14.399645  # e²/(4πε0) in eV Å, rounded as in LAMMPS, so that both give the same ZBL energies
@@ -30,7 +31,7 @@ _ROUND = 1.5 * 2.0**52  # adding it leaves the nearest integer in the low bits
 _POWERS = tuple(1.0 / math.factorial(n) for n in range(14))
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def exponentials(count, block, x):
     """Replace the numbers at `x` by their exponentials, to 2 units in the last place from -700 to 700.
 
@@ -63,7 +64,7 @@ def exponentials(count, block, x):
         block[x + p] *= block[C + p]
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def distances(count, block):
     """Turn squared distances into distances and reciprocals; 0 for the reciprocal of 0, which has no direction."""
     for p in range(count):
@@ -72,7 +73,7 @@ def distances(count, block):
         block[PER_R + p] = 1.0 / r if r > 0.0 else 0.0
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def curves(count, block, row, numbers, origin, per_spacing, last):
     """Evaluate cubics: `row` is where each pair's curve begins in `numbers`, four powers an interval."""
     for p in range(count):
@@ -88,7 +89,7 @@ def curves(count, block, row, numbers, origin, per_spacing, last):
         block[DU + p] = per_spacing * (c1 + t * (2.0 * c2 + 3.0 * t * c3))
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def lennard_jones(count, block, row, numbers):
     """Evaluate 4 ε [(σ/r)^12 - (σ/r)^6]."""
     for p in range(count):
@@ -101,7 +102,7 @@ def lennard_jones(count, block, row, numbers):
         block[DU + p] = -24.0 * block[A + p] * x6 * (2.0 * x6 - 1.0) * block[PER_R + p]
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def morse(count, block, row, numbers):
     """Evaluate D [(1 - e^{-α(r - r0)})^2 - 1]."""
     for p in range(count):
@@ -116,7 +117,7 @@ def morse(count, block, row, numbers):
         block[DU + p] = -2.0 * block[A + p] * block[B + p] * decay * (decay - 1.0)
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def buckingham(count, block, row, numbers):
     """Evaluate A e^{-r/ρ} - C/r^6; `numbers` hold A, ρ, C."""
     for p in range(count):
@@ -133,7 +134,7 @@ def buckingham(count, block, row, numbers):
         block[DU + p] = 6.0 * tail * block[PER_R + p] - wall * block[B + p]
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def zbl(count, block, row, numbers):
     """Evaluate Z1 Z2 / r in eV times the universal screening; `numbers` hold Z1 Z2 and the screening length."""
     for p in range(count):
@@ -154,7 +155,7 @@ def zbl(count, block, row, numbers):
         block[U + p] *= bare
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def switch(count, block, cutoff, width):
     """Multiply by 1 - 10 t³ + 15 t⁴ - 6 t⁵ over the last `width` before the cutoff."""
     per_width = 1.0 / width

@@ -6,13 +6,13 @@ images (`short`), the part t < eta over reciprocal vectors (`long`).
 
 import math
 
-from numba import njit
+from lodewell.compiled import inner, kernel
 
 POWER, EXPONENTIAL, SCREENED = 0, 1, 2
 _SQRT_PI = math.sqrt(math.pi)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def upper_gamma(a, x):
     """Return Q(a, x), the regularised upper incomplete gamma function, for a > 0: series or continued fraction."""
     front = math.exp(a * math.log(x) - x - math.lgamma(a)) if x > 0.0 else 0.0
@@ -27,7 +27,7 @@ def upper_gamma(a, x):
     return front * _fraction(x + 1.0 - a, 1.0 - a)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _fraction(b, shift):
     """Return 1/(b - s/(b + 2 - 2(s + 1)/(b + 4 - ...))), the even form of Legendre's fraction, by Lentz's method."""
     c, d = 1e300, 1.0 / b
@@ -43,7 +43,7 @@ def _fraction(b, shift):
     return h
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def exponential_integral(order, y):
     """Return E_order(y) = ∫_1^∞ s^-order exp(-y s) ds for y > 0: closed for 0, 1/2, 3/2, ..., else a fraction."""
     if order == 0.0:
@@ -62,7 +62,7 @@ def exponential_integral(order, y):
     return math.exp(-y) / tail
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _inward_outward(r, a, eta):
     """Return exp(-a r) erfc(√eta r - β) and exp(a r) erfc(√eta r + β), β = a/(2 √eta)."""
     root = math.sqrt(eta)
@@ -79,7 +79,7 @@ def _inward_outward(r, a, eta):
     return fall * math.erfc(root * r - beta), outward
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def bare(kind, a, r):
     """Return f(r) itself."""
     if kind == POWER:
@@ -87,7 +87,7 @@ def bare(kind, a, r):
     return math.exp(-a * r) / (r if kind == SCREENED else 1.0)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def short(kind, a, eta, square):
     """Return φ, the part of f that is summed over images, and φ'(r)/r, at the squared distance."""
     r = math.sqrt(square)
@@ -122,7 +122,7 @@ def short(kind, a, eta, square):
     return value, (slope - value / r) / r
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def long(kind, a, eta, square, volume):
     """Return ψ, the weight of cos(G·v), and dψ/dG², at the squared length of G; at G = 0 the background's too."""
     if kind == POWER:
@@ -143,7 +143,7 @@ def long(kind, a, eta, square, volume):
     return front * (1.0 + y), -front * (2.0 * (1.0 + y) / total + 0.25 * y / eta)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def itself(kind, a, eta):
     """Return the part t < eta of f at distance zero: what the reciprocal sum holds of an atom's term with itself."""
     if kind == POWER:

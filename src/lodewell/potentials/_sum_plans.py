@@ -7,13 +7,13 @@ or not, is at most a product of three theta functions.
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals.images import determinant, invert, lower_triangle, short_axis_first
 from lodewell.potentials._sum_functions import EXPONENTIAL, POWER, bare, long, short
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _theta(q):
     """Return a bound, good to a few percent, of Σ_n exp(-q (n + s)²) for every s; the largest is at s = 0."""
     if q >= 1.0:
@@ -22,7 +22,7 @@ def _theta(q):
     return math.sqrt(math.pi / q) * (1.0 + 2.0 * math.exp(-dual) / (1.0 - math.exp(-3.0 * dual)))
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def tail_factor(L, rate, square):
     """Bound exp(rate·R²) Σ exp(-rate·r²) over the points r > R of any shift of the lattice L, with R² = `square`.
 
@@ -39,7 +39,7 @@ def tail_factor(L, rate, square):
     return best
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def reduced(cell):
     """Return a basis of the same lattice, each vector shortened by the others until none can be, shortest first."""
     out, cell_out = cell.copy(), np.empty((3, 3))
@@ -66,7 +66,7 @@ def reduced(cell):
     return cell_out
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def image_radius(kind, a, eta, L, budget):
     """Return a radius beyond which images add less than `budget`, wherever the pair is."""
     low, high = 0.0, 1.0 / math.sqrt(eta)
@@ -81,13 +81,13 @@ def image_radius(kind, a, eta, L, budget):
     return high
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _wave_bound(kind, a, eta, M, volume, y):
     square = 4.0 * eta * y
     return long(kind, a, eta, square, volume)[0] * tail_factor(M, 0.25 / eta, square)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _half_sphere(M, square, n_gk, square_g):
     """Write one of each ±G with |G|² <= `square` while there is room; return how many there are."""
     count = 0
@@ -113,7 +113,7 @@ def _half_sphere(M, square, n_gk, square_g):
     return count
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def waves(kind, a, eta, recip, volume, budget):
     """Choose one of each ±G so that those left out add less than `budget` to any pair.
 
@@ -162,7 +162,7 @@ def waves(kind, a, eta, recip, volume, budget):
     return n_gk[:kept].copy(), square_g[:kept].copy(), left_out
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def choose_eta(kind, a, volume, density, budget):
     """Return the split: the quickest for `density` (images against waves), lower where rounding asks for it.
 
@@ -177,7 +177,7 @@ def choose_eta(kind, a, volume, density, budget):
     return eta
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def smallest_sum(kind, a, fractional, cell):
     """Return a lower bound of max(|S|, f(V^(1/3))) over all pairs of a crystal, and its closest pair of atoms.
 
@@ -205,7 +205,7 @@ def smallest_sum(kind, a, fractional, cell):
     return lowest, math.sqrt(closest), pair_j, pair_i
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def prepare(kind, a, positions, cell):
     """Return a reduced basis, fractional coordinates in it within 0 and 1, and what `smallest_sum` says of them."""
     basis = reduced(cell)
@@ -219,7 +219,7 @@ def prepare(kind, a, positions, cell):
     return basis, fractional, lowest, closest, i, j
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def reciprocal(cell):
     """Return a reduced basis of the reciprocal lattice, 2π included."""
     inverse, recip = invert(cell), np.empty((3, 3))
@@ -229,7 +229,7 @@ def reciprocal(cell):
     return reduced(recip)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def plan(kind, a, cell, density, budget):
     """Return split, image radius, reciprocal basis and vectors that keep every sum's error below `budget`.
 

@@ -3,13 +3,13 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals.neighbours import shift_vectors, wrapped_positions
 from lodewell.potentials._uf_sums import FAST, basis, gather, interval
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def pair_rows(i, count, types, d_mc, r_m, other_m, energy_p, force_ncp, virial_cp, pair_axis, pair_column, pair_size,
               low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place, eight):  # fmt: skip
     """Add the pairs of atom i, each with weight 1/2: the list holds every pair twice."""
@@ -44,7 +44,7 @@ def pair_rows(i, count, types, d_mc, r_m, other_m, energy_p, force_ncp, virial_c
             virial_cp[5, p] -= g * dx * dy
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def triple_rows(i, ma, mb, d_mc, r_m, other_m, energy_p, force_ncp, virial_cp, axes, base_xy, range_z,
                 low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place,
                 fx, fy, fz):  # fmt: skip
@@ -101,7 +101,7 @@ def triple_rows(i, ma, mb, d_mc, r_m, other_m, energy_p, force_ncp, virial_cp, a
                 virial_cp[5, p] += ga * ax * ay + gb * bx * by + gc * cx * cy
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@kernel(fastmath=FAST)
 def uf_rows(
     positions, cell, types, first_n, last_n, j_p, image_p, wraps, reach, cutoff, leg_tt, each_atom, columns,
     low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place,

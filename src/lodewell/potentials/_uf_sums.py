@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals.neighbours import most_images, shift_vectors, wrapped_positions
 
 FAST = {"contract", "reassoc", "nsz", "arcp"}
@@ -14,7 +14,7 @@ _ONE, _EIGHT, _SIXTEEN = np.uint64(1), np.uint64(8), np.uint64(16)
 _LEG = 32  # numbers a leg: 16 functions and 16 slopes, laid out for a product with the other leg's
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inner(inline="always")
 def interval(r, axis, low, per_step, lookup_first, lookup, interval_first, edge):
     """Return the interval of a distance that lies on the axis."""
     entry = np.int64((r - low[axis]) * per_step[axis])
@@ -25,7 +25,7 @@ def interval(r, axis, low, per_step, lookup_first, lookup, interval_first, edge)
     return k
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def basis(t, k, powers, out):
     """Write the four functions of interval k and their slopes at t beyond its edge into `out[:8]`."""
     a = np.uint64(32 * k)
@@ -34,7 +34,7 @@ def basis(t, k, powers, out):
         out[n] = powers[a + n] + t * (powers[b + n] + t * (powers[c + n] + t * powers[d + n]))
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def gather(i, begin, end, x_nc, shift_kc, j_p, image_p, square, d_mc, r_m, other_m):
     """Collect the neighbours of atom i within the cutoff: vectors, distances and indices; return how many."""
     count = 0
@@ -54,7 +54,7 @@ def gather(i, begin, end, x_nc, shift_kc, j_p, image_p, square, d_mc, r_m, other
     return count
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def by_type(count, types, d_mc, r_m, other_m, cutoff_t, order_a, start_t, leg_ca):
     """Sort the neighbours that take part in triples by type into `leg_ca`: x, y, z, r; zero their forces (three more).
 
@@ -73,7 +73,7 @@ def by_type(count, types, d_mc, r_m, other_m, cutoff_t, order_a, start_t, leg_ca
     start_t[len(start_t) - 1] = used
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def legs(first, last, inner, r_a, axis, low, high, per_step, lookup_first, lookup, interval_first, edge, powers,
          eight, numbers_a, cell_a):  # fmt: skip
     """Write each leg's functions and slopes, four times over, and its interval; -1 where it is off the axis.
@@ -95,7 +95,7 @@ def legs(first, last, inner, r_a, axis, low, high, per_step, lookup_first, looku
                 numbers_a[at + 16] = eight[4 + q]
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def contract(table, at, x, xa, y, ya, z):
     """Contract 4 x 16 coefficients with the functions of z and the products of those of x and y.
 
@@ -120,7 +120,7 @@ def contract(table, at, x, xa, y, ya, z):
     return u, ux, uy, uz
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def sum_pairs_of(count, ti, s, types, d_mc, r_m, other_m, f_mc, pair_axis, pair_at, pair_numbers,
                  low, high, per_step, lookup_first, lookup, interval_first, edge):  # fmt: skip
     """Return one atom's half of its pair energies and put the halved forces on its neighbours in `f_mc`."""
@@ -144,7 +144,7 @@ def sum_pairs_of(count, ti, s, types, d_mc, r_m, other_m, f_mc, pair_axis, pair_
     return energy
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def sum_triples_of(ti, start_t, leg_ca, x_a, xcell_a, y_a, ycell_a, eight, work_ca,
                    triple_axes, triple_at, triple_shape, table,
                    low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place):  # fmt: skip
@@ -200,7 +200,7 @@ def sum_triples_of(ti, start_t, leg_ca, x_a, xcell_a, y_a, ycell_a, eight, work_
     return energy
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@kernel(fastmath=FAST)
 def sum_uf(
     positions, cells, first_b, types, first_n, last_n, j_p, image_p, wraps, reach, cutoff, one_t, leg_tt,
     low, high, per_step, lookup_first, lookup, interval_first, edge, powers, place,

@@ -13,7 +13,6 @@ from scipy.interpolate import CubicSpline
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.neighbours import Neighbours
 from lodewell.errors import BadOption
-from lodewell.potentials import _radial
 from lodewell.potentials._pair_sums import sum_pairs
 from lodewell.potentials.base import Potential
 from lodewell.potentials.pair import pair_name, pair_species
@@ -108,7 +107,7 @@ class CurvePotential(Potential):
         """Sum the curves over all pairs in one compiled loop."""
         n, curves = neighbours, self.curves
         energies, forces, virials = sum_pairs(
-            _radial.CURVES, curves.numbers, self._row_vtt, curves.origin, curves.spacing,
+            None, curves.numbers, self._row_vtt, curves.origin, curves.spacing,
             curves.coefficients_skx.shape[1] - 1, self.cutoff, 0.0, self.energy_scale,
             batch.positions_nc, batch.cell_bcc, batch.first_b, self._type_z[batch.species_n], self.variant(batch),
             n.half, n.first_n, n.last_n, n.j_p, n.image_p, n.wraps_nc, n.reach_bc,

@@ -3,14 +3,15 @@
 import math
 
 import numpy as np
-from numba import njit
+
+from lodewell.compiled import inner, kernel
 
 COMPONENTS = 9  # real harmonics of l = 0, 1, 2
 _CLOSEST, _BROAD = 0.6, 0.75  # Å; where radial functions start; their width against their distance
 _PROBES = 4  # radial functions that tell atoms apart
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inner(inline="always")
 def _harmonics(x, y, z, out):
     """Write the real harmonics of a unit vector, each degree l normalised so that the squares sum to 1."""
     out[0] = 1.0
@@ -20,14 +21,14 @@ def _harmonics(x, y, z, out):
     out[7], out[8] = root3 * x * z, 0.5 * root3 * (x * x - y * y)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inner(inline="always")
 def _fade(r, cutoff):
     """Return a weight that falls to 0 at the cutoff, with its slope."""
     x = 1.0 - (r / cutoff) ** 2
     return x * x
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def radial_functions(r, cutoff, out):
     """Write Gaussians at equal steps between `_CLOSEST` and the cutoff, faded, of like size once atoms are summed."""
     count = len(out)
@@ -39,7 +40,7 @@ def radial_functions(r, cutoff, out):
         out[n] = fade / (_fade(center, cutoff) * center) * math.exp(-0.5 * u * u)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def bond_functions(r, bond, cutoff, out):
     """Write Gaussians of r over `bond`, the sum of two covalent radii, at equal steps between 0.6 and 2.6, faded."""
     count = len(out)
@@ -50,7 +51,7 @@ def bond_functions(r, bond, cutoff, out):
         out[n] = fade * math.exp(-0.5 * u * u)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def alike(number_n, i_p, j_p, vector_pc, cutoff, tolerance):
     """Return the class of each atom: atoms of one class have the same element and the same surroundings.
 
@@ -131,7 +132,7 @@ def alike(number_n, i_p, j_p, vector_pc, cutoff, tolerance):
         classes = found
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def densities(class_n, classes, representative_o, radius_n, i_p, j_p, vector_pc, cutoff, fine, bonds):
     """Return, for each orbit and each orbit near it, the density of the latter around the former's first atom.
 

@@ -1,10 +1,11 @@
 """The compiled average over a space group."""
 
 import numpy as np
-from numba import njit
+
+from lodewell.compiled import kernel
 
 
-@njit(cache=True)
+@kernel
 def symmetrise(gradient, row_b, first_b, rotation_kcc, maps, map_b):
     """Average forces and cell gradient of each crystal over its operations, in place.
 

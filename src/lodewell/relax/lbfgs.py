@@ -7,8 +7,8 @@ Limited-memory BFGS (Nocedal, Math. Comp. 35, 773 (1980)) with backtracking by A
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.crystals.images import determinant
 
 MEMORY = 10  # pairs of steps and gradient changes kept
@@ -26,7 +26,7 @@ _TRIES = 7  # backtracks before the memory is thrown away
 _SUMS = {"reassoc", "contract", "nsz"}
 
 
-@njit(cache=True, fastmath=_SUMS)
+@inner(fastmath=_SUMS)
 def dot(a, b):
     """Return the scalar product of two flat arrays."""
     total = 0.0
@@ -35,7 +35,7 @@ def dot(a, b):
     return total
 
 
-@njit(cache=True, fastmath=_SUMS)
+@inner(fastmath=_SUMS)
 def curvatures(S, Y, size, m):
     """Return the inverse curvatures s·y / y·y that the newest pair shows for the atoms and for the cell."""
     s, y = S[m * size : (m + 1) * size], Y[m * size : (m + 1) * size]
@@ -49,7 +49,7 @@ def curvatures(S, Y, size, m):
     return of_atoms, of_cell
 
 
-@njit(cache=True, fastmath=_SUMS)
+@inner(fastmath=_SUMS)
 def descend(g, d, S, Y, rho, used, head, first_step):
     """Write the L-BFGS direction -H g into `d`; memory slots `head - 1, head - 2, ...` are the newest first."""
     size = len(g)
@@ -79,7 +79,7 @@ def descend(g, d, S, Y, rho, used, head, first_step):
             d[k] += change * s[k]
 
 
-@njit(cache=True)
+@inner
 def shortened(d, atoms, length, furthest):
     """Scale a direction down so that no atom and no part of the cell moves too far."""
     most = 0.0
@@ -94,21 +94,25 @@ def shortened(d, atoms, length, furthest):
             d[k] /= ratio
 
 
-@njit(cache=True)
+@kernel
 def largest_principal(W):
     """Return the largest absolute eigenvalue of a symmetric matrix (Smith, Commun. ACM 4, 168 (1961))."""
     mean = (W[0, 0] + W[1, 1] + W[2, 2]) / 3.0
-    rest = W - mean * np.eye(3)
-    spread = math.sqrt((rest * rest).sum() / 6.0)
+    rest, square = np.empty((3, 3)), 0.0
+    for a in range(3):
+        for c in range(3):
+            rest[a, c] = W[a, c] - (mean if a == c else 0.0)
+            square += rest[a, c] * rest[a, c]
+    spread = math.sqrt(square / 6.0)
     if spread == 0.0:
         return abs(mean)
-    angle = math.acos(min(max(0.5 * determinant(rest / spread), -1.0), 1.0)) / 3.0
+    angle = math.acos(min(max(0.5 * determinant(rest) / spread**3, -1.0), 1.0)) / 3.0
     highest = mean + 2.0 * spread * math.cos(angle)
     lowest = mean + 2.0 * spread * math.cos(angle + 2.0 * math.pi / 3.0)
     return max(abs(highest), abs(lowest))
 
 
-@njit(cache=True)
+@inner
 def measures(g, atoms, inverse, unscaled, length):
     """Return the largest force (eV/Å) and the largest principal virial per atom (eV) that a gradient stands for.
 
@@ -121,32 +125,35 @@ def measures(g, atoms, inverse, unscaled, length):
             f = inverse[0, c] * g[3 * n] + inverse[1, c] * g[3 * n + 1] + inverse[2, c] * g[3 * n + 2]
             square += f * f
         force = max(force, square)
-    W = np.zeros((3, 3))
-    start = 3 * atoms
+    W, start = np.empty((3, 3)), 3 * atoms
     for a in range(3):
-        for c in range(3):
+        for c in range(a + 1):
+            w = 0.0
             for k in range(3):
-                W[a, c] += g[start + 3 * a + k] * unscaled[c, k] * length / atoms
-    return math.sqrt(force), largest_principal(0.5 * (W + W.T))
+                w += g[start + 3 * a + k] * unscaled[c, k] + g[start + 3 * c + k] * unscaled[a, k]
+            W[a, c] = W[c, a] = 0.5 * w * length / atoms
+    return math.sqrt(force), largest_principal(W)
 
 
-@njit(cache=True, fastmath=_SUMS)
+@kernel(fastmath=_SUMS)
 def advance(
     energy_b, gradient, deformation_bcc, inverse_bcc, unscaled_bcc, length_b, row_b, fmax, max_steps,
     x, trial, g, d, S, Y, rho_bm, used_b, head_b, e_b, alpha_b, slope_b, fails_b, careless_b,
     steps_b, status_b, force_b, virial_b,
 ):  # fmt: skip
-    """Judge the evaluated trial point of every active crystal and write the next one; return how many have finished."""
+    """Judge the evaluated trial point of every active crystal and write the next one; return how many have finished.
+
+    Variables and gradients come flat: three numbers a row, in `S` and `Y` `MEMORY` times as many.
+    """
     finished = 0
     for b in range(len(row_b) - 1):
         if status_b[b] != ACTIVE:
             finished += 1
             continue
-        r0, r1 = row_b[b], row_b[b + 1]
-        atoms, size = r1 - r0 - 3, 3 * (r1 - r0)
-        xb, tb = x[r0:r1].reshape(size), trial[r0:r1].reshape(size)
-        gb, db, new = g[r0:r1].reshape(size), d[r0:r1].reshape(size), gradient[r0:r1].reshape(size)
-        Sb, Yb = S[r0:r1].reshape(size * MEMORY), Y[r0:r1].reshape(size * MEMORY)
+        r0, r1 = 3 * row_b[b], 3 * row_b[b + 1]
+        atoms, size = (r1 - r0) // 3 - 3, r1 - r0
+        xb, tb, gb, db, new = x[r0:r1], trial[r0:r1], g[r0:r1], d[r0:r1], gradient[r0:r1]
+        Sb, Yb = S[MEMORY * r0 : MEMORY * r1], Y[MEMORY * r0 : MEMORY * r1]
         energy = energy_b[b]
         sane = math.isfinite(energy) and math.isfinite(dot(new, new))
         begun = steps_b[b] > 0
@@ -207,7 +214,7 @@ def advance(
             slope = dot(gb, db)
             if not slope < 0.0:
                 used_b[b] = 0
-                descend(gb, db, Sb, Yb, rho_bm[b], 0, 0, first_step)
+                descend(gb, db, Sb, Yb, rho_bm[b], used_b[b], head_b[b], first_step)
             shortened(db, atoms, length_b[b], furthest)
             slope_b[b] = dot(gb, db)
             alpha_b[b] = 1.0

@@ -195,9 +195,10 @@ def _step(
     if symmetry is not None:
         symmetrise(state.gradient_r, row_b, symmetry.first_b, symmetry.rotation_kcc, symmetry.maps, symmetry.map_b)
     finished: int = lbfgs.advance(
-        state.trial_energy_b, state.gradient_r, state.deformation_b, state.inverse_b, state.unscaled_b,
-        state.length_b, row_b, settings.fmax, settings.max_steps, state.x_r, state.trial_r, state.accepted_r,
-        state.direction_r, state.steps_taken_r, state.gradient_changes_r, state.rho_b, state.used_b, state.head_b,
+        state.trial_energy_b, state.gradient_r.ravel(), state.deformation_b, state.inverse_b, state.unscaled_b,
+        state.length_b, row_b, settings.fmax, settings.max_steps, state.x_r.ravel(), state.trial_r.ravel(),
+        state.accepted_r.ravel(), state.direction_r.ravel(), state.steps_taken_r.ravel(),
+        state.gradient_changes_r.ravel(), state.rho_b, state.used_b, state.head_b,
         state.energy_b, state.alpha_b, state.slope_b, state.fails_b, state.careless_b, state.steps_b, state.status_b,
         state.force_b, state.virial_b,
     )  # fmt: skip

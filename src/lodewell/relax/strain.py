@@ -7,14 +7,14 @@ Tadmor et al., Phys. Rev. B 59, 235 (1999) have the same variables. No matrix lo
 """
 
 import numpy as np
-from numba import njit
 
-from lodewell.crystals.images import determinant, invert
+from lodewell.compiled import inner, kernel
+from lodewell.crystals.images import determinant, invert, product
 
 FREE, FIXED, SHAPE, VOLUME = 0, 1, 2, 3
 
 
-@njit(cache=True)
+@kernel
 def place(
     trial, row_b, first_b, length_b, span_bcc, mode, cell_bcc, unscaled_bcc, deformation_bcc, inverse_bcc,
     positions_nc, cells_bcc,
@@ -36,9 +36,10 @@ def place(
                     for c in range(3):
                         outside = (1.0 if a == c else 0.0) - span_bcc[b, a, c]
                         F[a, c] = factor * (U[a, c] - outside) + outside
-        unscaled_bcc[b] = U
-        deformation_bcc[b] = F
-        inverse_bcc[b] = invert(F)
+        back = invert(F)
+        for a in range(3):  # element by element: to assign whole arrays takes seconds to compile
+            for c in range(3):
+                unscaled_bcc[b, a, c], deformation_bcc[b, a, c], inverse_bcc[b, a, c] = U[a, c], F[a, c], back[a, c]
         for k in range(n):
             for a in range(3):
                 positions_nc[s + k, a] = (
@@ -51,7 +52,7 @@ def place(
                 )
 
 
-@njit(cache=True)
+@kernel
 def pull_back(
     energies_n, forces_nc, virials_bcc, row_b, first_b, length_b, span_bcc, mode, pressure, cells_bcc,
     unscaled_bcc, deformation_bcc, projector_ncc, energy_b, gradient,
@@ -93,13 +94,15 @@ def pull_back(
                 )
 
 
-@njit(cache=True)
+@inner
 def _restrict(W, span, mode):
     """Keep of a virial what the cell may answer to, in place; `span` projects onto the periodic directions."""
     if mode == FIXED:
-        W[:] = 0.0
+        for a in range(3):
+            for c in range(3):
+                W[a, c] = 0.0
         return
-    inside = span @ W @ span
+    inside = product(product(span, W), span)
     dimensions = span[0, 0] + span[1, 1] + span[2, 2]
     trace = inside[0, 0] + inside[1, 1] + inside[2, 2]
     share = trace / dimensions if dimensions > 0.5 else 0.0

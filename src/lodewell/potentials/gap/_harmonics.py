@@ -8,8 +8,8 @@ The innermost loops run over vectors, so that they become vector instructions.
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner
 from lodewell.potentials._uf_sums import FAST
 
 
@@ -23,13 +23,13 @@ def factors(l_max: int) -> np.ndarray:
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def room_for_harmonics(top, count):
     """Return arrays to work in: Legendre functions, powers of x + iy; and Y, ∂x, ∂y, ∂z (4, (top + 1)², count)."""
     return np.zeros((top + 2, top + 3, count)), np.empty((top + 2, 2, count)), np.zeros((4, (top + 1) ** 2, count))
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def harmonics(u, count, factor, legendre, powers, ylm, with_gradients):
     """Write Y_lm at l² + l + m of `count` unit vectors u (3, count), and the gradients of r^l Y_lm if wanted."""
     top = len(factor) - 1
@@ -59,7 +59,7 @@ def harmonics(u, count, factor, legendre, powers, ylm, with_gradients):
             _gradients(n, x, y, many, factor, legendre, powers, ylm)
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def _legendre(z, many, top, q):
     """Write Q_lm for m ≤ l; those for m > l stay zero."""
     value = 1.0
@@ -77,7 +77,7 @@ def _legendre(z, many, top, q):
                 up[k] = a * z[k] * own[k] - b * low[k]
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def _gradients(n, x, y, many, factor, legendre, powers, ylm):
     """Write the gradients of r^n Y_nm: ∂Q_lm = (-x Q_l-1,m+1, -y Q_l-1,m+1, (l + m) Q_l-1,m)."""
     at, f, lower, along = n * n + n, factor[n, 0], legendre[n - 1, 1], legendre[n - 1, 0]

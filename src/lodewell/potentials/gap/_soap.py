@@ -9,8 +9,8 @@ into arrays over its neighbours, sorted by type, so that inner loops become vect
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.potentials._uf_sums import FAST
 from lodewell.potentials.gap._harmonics import harmonics, room_for_harmonics
 
@@ -18,7 +18,7 @@ _ROOT2 = math.sqrt(2.0)
 _1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inner(inline="always")
 def fade(r, cutoff, width):
     """Return the cosine cutoff and its slope."""
     t = r - cutoff + width
@@ -28,7 +28,7 @@ def fade(r, cutoff, width):
     return 0.5 * (1.0 + math.cos(a * t)), -0.5 * a * math.sin(a * t)
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _most(start_k):
     """Return the largest number of neighbours of one atom, rounded up to a multiple of four, and four more."""
     most = 0
@@ -37,7 +37,7 @@ def _most(start_k):
     return (most + 3) // 4 * 4 + 4
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _sorted(begin, end, r_p, j_p, vector_pc, types, cutoff, pair_m, first_s, u, r_m):
     """Collect the neighbours within the cutoff by type: their pairs, unit vectors and distances; return how many.
 
@@ -59,7 +59,7 @@ def _sorted(begin, end, r_p, j_p, vector_pc, types, cutoff, pair_m, first_s, u, 
     return used
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def _radial(r, cutoff, width, poly, step, h, dh):
     """Write the radial functions of one neighbour with the cutoff, and their slopes: (l, n) flat."""
     k = min(int(r / step), len(poly) - 1)
@@ -83,7 +83,7 @@ def _radial(r, cutoff, width, poly, step, h, dh):
         dh[x] = df_per * d0 + df * a0
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def _density(own, used, first_s, r_m, cutoff, width, poly, step, core, h_mx, dh_mx, y_km, c):
     """Write the coefficients c[lm, a] of the density around an atom of type `own` from its neighbours' harmonics."""
     n_max = len(core)
@@ -122,7 +122,7 @@ def _density(own, used, first_s, r_m, cutoff, width, poly, step, core, h_mx, dh_
                         c[k, at + 3] += a3
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def _spectrum(c, top, products, p):
     """Write the normalised power spectrum of one density; return its norm before."""
     many = c.shape[1]
@@ -153,7 +153,7 @@ def _spectrum(c, top, products, p):
     return norm
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def spectrum(c, top):
     """Return the normalised power spectrum of one density."""
     many = c.shape[1]
@@ -162,7 +162,7 @@ def spectrum(c, top):
     return p
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def soap_vectors(
     centre_k, begin, start_k, r_p, j_p, vector_pc, types, cutoff, width, poly, step, factor, core, species
 ):
@@ -194,7 +194,7 @@ def soap_vectors(
     return p, norm, c
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def _pull_spectrum(p, norm, g, c, top, w, dc):
     """Write the derivative by a density `dc` of a function whose derivative by the normalised spectrum is g."""
     many = c.shape[1]
@@ -220,7 +220,7 @@ def _pull_spectrum(p, norm, g, c, top, w, dc):
                     row[a] += column[a] * cb
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def _pull_density(dc, first_s, n_max, wide, h_xm, dh_xm, ylm, pulled):
     """Contract `dc` with the functions of every neighbour: `pulled` is the radial part, then the gradient; (4, m)."""
     top = int(math.sqrt(len(dc))) - 1
@@ -265,7 +265,7 @@ def _pull_density(dc, first_s, n_max, wide, h_xm, dh_xm, ylm, pulled):
                         gz[m3] += v3 * yz[m3]
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@kernel(fastmath=FAST)
 def soap_forces(
     centre_k, begin, start_k, r_p, j_p, vector_pc, types, cutoff, width, poly, step, factor, core, species,
     p_kd, norm_k, c, g_kd, crystal_n, forces, virials,
@@ -313,7 +313,7 @@ def soap_forces(
                     virials[crystal, a, b] -= f[a] * vector_pc[pair, b]
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@kernel(fastmath=FAST)
 def soap_gradients(
     i, begin, start_k, r_p, j_p, vector_pc, types, cutoff, width, poly, step, factor, core, species, p, norm, c,
     out, pair_m,
@@ -380,7 +380,7 @@ def soap_gradients(
     return used
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@kernel(fastmath=FAST)
 def scatter_rows(i, used, pair_m, j_p, vector_pc, products, slope_m, crystal_n, forces, virials, first):
     """Add rows of forces (N, 3, M) and virials (B, 3, 3, M) of one atom: gradients times points, times dk/d(p · p').
 

@@ -7,13 +7,13 @@ distance twice, half at each atom; a triplet both orders of its legs, all at the
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.potentials._uf_sums import FAST
 from lodewell.potentials.gap._soap import fade
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@inner(fastmath=FAST)
 def _curve(r, cutoff, width, poly, step):
     """Return a tabulated curve with the cutoff and its slope."""
     k = min(int(r / step), len(poly) - 1)
@@ -27,7 +27,7 @@ def _curve(r, cutoff, width, poly, step):
     return f * v, f * d / step + df * v
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def distance_sums(begin, end, start_k, r_p, j_p, vector_pc, types, cutoff, width, poly, step, crystal_n,
                   energies, forces, virials):  # fmt: skip
     """Add a curve over the ordered pairs whose types add up to 1: type 0 with 1, or 2 with itself (-9 is no type)."""
@@ -47,13 +47,13 @@ def distance_sums(begin, end, start_k, r_p, j_p, vector_pc, types, cutoff, width
                     virials[crystal_n[i], x, y] -= f * vector_pc[p, y]
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inner(inline="always")
 def _meant(a, b):
     """Whether a pair of types is the one that is meant: 2 and 2 (like atoms), or 0 and 1 in either order."""
     return (a == 2 and b == 2) or a + b == 1
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def distances(begin, end, start_k, r_p, j_p, types, cutoff, width):
     """Return the distances (E,) that are meant, their cutoff factors and their atoms."""
     x, f, atom = np.empty(len(r_p)), np.empty(len(r_p)), np.empty(len(r_p), np.int64)
@@ -66,7 +66,7 @@ def distances(begin, end, start_k, r_p, j_p, types, cutoff, width):
     return x[:used].copy(), f[:used].copy(), atom[:used].copy()
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def distance_rows(begin, end, start_k, r_p, j_p, vector_pc, types, cutoff, width, length, points, cutoff_m, delta,
                   crystal_n, first, derivatives, energies, forces, virials):  # fmt: skip
     """Add the kernel between every ordered pair and every sparse point, and its derivatives."""
@@ -90,7 +90,7 @@ def distance_rows(begin, end, start_k, r_p, j_p, vector_pc, types, cutoff, width
                             virials[crystal_n[i], x, y, m] -= value * vector_pc[p, y]
 
 
-@njit(cache=True, error_model="numpy")
+@inner
 def _legs(i, begin, start_k, r_p, j_p, types, cutoff, width, leg, fades):
     """Collect the neighbours that may be legs (type 1, 2, or 3 for both) and their cutoffs with slopes."""
     used = 0
@@ -102,13 +102,13 @@ def _legs(i, begin, start_k, r_p, j_p, types, cutoff, width, leg, fades):
     return used
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inner(inline="always")
 def _legs_meant(a, b):
     """Whether two legs are the ones that are meant: 1 and 2 in either order, or 3 and 3 (like atoms)."""
     return (a == 3 and b == 3) or (a != b and a + b == 3)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inner(inline="always")
 def far_side(p, q, vector_pc):
     """Return the distance between the ends of two legs."""
     square = 0.0
@@ -117,7 +117,7 @@ def far_side(p, q, vector_pc):
     return math.sqrt(square)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inner(inline="always")
 def add_triplet(i, p, q, along_p, along_q, along_far, j_p, vector_pc, crystal, forces, virials):
     """Add forces and virial of a centre i with the legs p and q: slopes over distances along legs and far side."""
     j, k = j_p[p], j_p[q]
@@ -131,7 +131,7 @@ def add_triplet(i, p, q, along_p, along_q, along_far, j_p, vector_pc, crystal, f
             virials[crystal, x, y] -= at_j * vector_pc[p, y] + at_k * vector_pc[q, y]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def angles(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, width, count):
     """Return (E, 3) coordinates of each triplet once, cutoff factors (E,) and centres; `count` only counts them."""
     room = 0
@@ -158,7 +158,7 @@ def angles(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, width, c
     return x[:used].copy(), f[:used].copy(), atom[:used].copy()
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@kernel(fastmath=FAST)
 def angle_sums(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, width, lengths, points, weights,
                crystal_n, energies, forces, virials):  # fmt: skip
     """Add Σ_m w_m exp(-½ |(x - x_m) / θ|²) over the triplets, twice each; `weights` hold δ² and the points' cutoffs."""
@@ -198,7 +198,7 @@ def angle_sums(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, widt
                 add_triplet(i, p, q, along_p, along_q, along_far, j_p, vector_pc, crystal_n[i], forces, virials)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def angle_rows(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, width, lengths, points, cutoff_m, delta,
                crystal_n, first, derivatives, energies, forces, virials):  # fmt: skip
     """Add the kernel between every triplet, twice, and every sparse point, and its derivatives."""
@@ -240,7 +240,7 @@ def angle_rows(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, widt
                             virials[crystal, x, y, m] -= at_j * vector_pc[p, y] + at_k * vector_pc[q, y]
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@kernel(fastmath=FAST)
 def double_sums(x, f, atom, lengths, out):
     """Add Σ_ef f_e f_f exp(-½ |(x_e - x_f) / θ|²) over the descriptors of each atom; they are sorted by atom."""
     first = 0

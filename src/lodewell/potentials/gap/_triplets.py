@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from lodewell.compiled import inner, kernel
 from lodewell.potentials._uf_sums import FAST
 from lodewell.potentials.gap._soap import fade
 from lodewell.potentials.gap._squared_exponential import add_triplet, far_side
@@ -13,13 +13,13 @@ from lodewell.potentials.gap._squared_exponential import add_triplet, far_side
 EXCHANGES = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
 
 
-@njit(cache=True, error_model="numpy", inline="always")
+@inner(inline="always")
 def _meant(a, b):
     """Whether legs of types a and b are meant, in this order: 1 and 2, or 3 and 3 (like atoms)."""
     return (a == 3 and b == 3) or (a == 1 and b == 2)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def triplets(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, width):
     """Return legs (E, 2), coordinates (E, 3), cutoffs of the legs with slopes (E, 4) and centres (E,) of triplets.
 
@@ -46,7 +46,7 @@ def triplets(centres, begin, start_k, r_p, j_p, vector_pc, types, cutoff, width)
     return legs[:used].copy(), x[:used].copy(), fades[:used].copy(), atom[:used].copy()
 
 
-@njit(cache=True, error_model="numpy", fastmath=FAST)
+@kernel(fastmath=FAST)
 def triplet_sums(legs, x_ed, fades, atom_e, vector_pc, j_p, lengths, exchanges, points, weights,
                  crystal_n, energies, forces, virials):  # fmt: skip
     """Add f f' Σ_m w_m g(x, x_m) / √(Σ_P g(Px, x)) over triplets, a third to each atom.
