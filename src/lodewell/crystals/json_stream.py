@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lodewell.compiled import kernel
+from lodewell.compiled import inner, kernel
 from lodewell.crystals.json_head import layout_of
 from lodewell.crystals.json_lines import LARGEST_ENTRY, SEPARATOR, cut_lines
 from lodewell.errors import BadFile
@@ -76,7 +76,7 @@ def scan(text: Bytes, state: Ints, spans: Ints) -> int:  # noqa: PLR0912 one sca
     return found
 
 
-@njit(cache=True)
+@inner
 def _is_data(text: Bytes, state: Ints) -> bool:
     """Tell by its key whether a list holds entries: rows only under `data`, objects if not `included` or `links`."""
     first, length = text[state[KEY_BEGIN] + 1], state[KEY_END] - state[KEY_BEGIN] - 2
