@@ -12,7 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from lodewell.version import __version__ as __version__
 
 # Name -> where it lives. Loaded on first use, so that `import lodewell` and `lodewell --help` stay instant.
 _HOME = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,6 +37,7 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     dispatcher = njit(error_model="numpy", no_cfunc_wrapper=True, **options)(function)
     try:
         dispatcher._cache = _SharedCache(function)
+        _folders.add(str(Path(dispatcher._cache.cache_path).parent))
     except RuntimeError:  # Numba finds no place for a cache
         _uncached.append(dispatcher)
     return dispatcher
@@ -62,7 +64,17 @@ def uncached() -> bool:
     return bool(_uncached)
 
 
+def kept_in() -> list[str]:
+    """Name the folders that hold compiled loops, without those inside another."""
+    seen: list[str] = []
+    for folder in sorted(_folders):
+        if not seen or not folder.startswith(seen[-1] + os.sep):
+            seen.append(folder)
+    return seen
+
+
 _uncached: list[Any] = []
+_folders: set[str] = set()
 
 
 class _SharedCache(FunctionCache):  # type: ignore[misc]  # Numba has no types

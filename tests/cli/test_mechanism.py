@@ -1,6 +1,7 @@
 """The command line as such: quick help, one clean line for a refusal, exit codes."""
 
 import os
+import pathlib
 import pty
 import signal
 import subprocess
@@ -159,3 +160,47 @@ def test_a_long_job_shows_a_bar_on_a_terminal(script):
 
 def test_a_short_job_shows_none(script):
     assert read_terminal([sys.executable, script, "try", "plain"]) == ""
+
+
+def test_python_m_lodewell_and_completion():
+    import lodewell.cli
+
+    done = subprocess.run([sys.executable, "-m", "lodewell", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"lodewell {__version__}\n"
+    words = os.environ | {"_LODEWELL_COMPLETE": "complete_bash", "COMP_WORDS": "lodewell rel", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from lodewell.cli import main; main()"],
+        env=words, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["relax"]
+    assert "relax" in lodewell.cli.COMMANDS
+
+
+def test_what_to_cite(capsys):
+    from lodewell.cli import app
+
+    app(["cite", "gap"], standalone_mode=False)
+    text = capsys.readouterr().out
+    assert __version__ in text
+    assert "10.1103/PhysRevLett.104.136403" in text
+    assert "10.1103/PhysRevB.87.184115" in text
+    app(["cite", "spp", "--bibtex"], standalone_mode=False)
+    entries = capsys.readouterr().out
+    assert "@article{antypov2024," in entries
+    assert "@article{jain2013," in entries
+    assert entries.count("@") == 3
+    app(["cite"], standalone_mode=False)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_every_kind_of_potential_has_its_papers_or_none_of_its_own():
+    from lodewell.citations import OF_KIND
+    from lodewell.potentials.store import _FAMILIES
+
+    assert set(_FAMILIES) - set(OF_KIND) == {"table", "sum"}
+
+
+def test_the_version_stands_in_one_place():
+    """CITATION.cff is read by others, and cannot ask: it must agree."""
+    citation = (pathlib.Path(__file__).parents[2] / "CITATION.cff").read_text()
+    assert f"\nversion: {__version__}\n" in citation

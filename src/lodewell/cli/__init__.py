@@ -22,7 +22,8 @@ from lodewell.errors import LodewellError
 from lodewell.text import printable
 
 COMMANDS: tuple[str, ...] = (
-    "check", "compare", "derive", "export", "fit", "list", "map", "predict", "relax", "score", "show", "test", "train",
+    "check", "cite", "compare", "derive", "export", "fit", "list", "map", "predict", "relax", "score", "show", "test",
+    "train", "warmup",
 )  # fmt: skip
 
 EXIT_REFUSED = 2
@@ -69,7 +70,6 @@ app = typer.Typer(
     name="lodewell",
     help="From crystal structures to interatomic potentials, and from potentials to materials.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

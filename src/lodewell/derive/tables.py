@@ -51,21 +51,24 @@ def build(
     if options.refine:
         tell("features", 0)
         training, judges = _feature_sets(progress, options, pool, tell)
-        coefficients_eek, history = refine(
-            coefficients_eek,
-            elements,
-            kernel,
-            training,
-            judges,
-            RefineOptions(),
-            lambda step, _: tell("refining", step),
-        )
-        notes["refinement"] = {
-            "training": int(sum(len(f.count_b) for f in training)),
-            "held_out": int(sum(len(f.count_b) for f in judges)),
-            "score_before": round(history[0][2], 4),
-            "history": [[step, round(loss, 1), round(score, 4)] for step, loss, score in history[1:]],
-        }
+        if training and judges:
+            coefficients_eek, history = refine(
+                coefficients_eek,
+                elements,
+                kernel,
+                training,
+                judges,
+                RefineOptions(),
+                lambda step, _: tell("refining", step),
+            )
+            notes["refinement"] = {
+                "training": int(sum(len(f.count_b) for f in training)),
+                "held_out": int(sum(len(f.count_b) for f in judges)),
+                "score_before": round(history[0][2], 4),
+                "history": [[step, round(loss, 1), round(score, 4)] for step, loss, score in history[1:]],
+            }
+        else:
+            notes["refinement"] = "left out: too few crystals to learn from some and judge by others"
     all_keys = [(int(a), int(b), -1) for i, a in enumerate(elements) for b in elements[i:]]
     place = {int(z): e for e, z in enumerate(elements)}
     u_pk = np.array(

@@ -1,0 +1,31 @@
+"""What `lodewell warmup` has compiled need not be compiled again."""
+
+import pytest
+
+from lodewell.cli import COMMANDS, app
+from lodewell.compiling import told
+from lodewell.errors import BadOption
+from lodewell.warmup import RUNS, steps, warm_up
+
+
+def test_after_a_warm_up_a_command_compiles_nothing():
+    begun = []
+    assert warm_up("score") == ""
+    with told(begun.append):
+        assert warm_up("score") == ""
+    assert begun == []
+
+
+def test_every_run_is_of_a_command_that_exists():
+    assert {run.split()[0] for runs in RUNS.values() for run in runs} <= set(COMMANDS)
+
+
+def test_an_unknown_command_is_refused():
+    assert steps(["relax", "relax"]) == ["relax"]
+    with pytest.raises(BadOption, match="'show': choose from relax"):
+        steps(["show"])
+
+
+def test_the_command_says_what_it_did(capsys):
+    app(["warmup", "score"], standalone_mode=False)
+    assert "score: " in capsys.readouterr().out
