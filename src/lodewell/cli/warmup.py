@@ -25,7 +25,7 @@ def command(
     from lodewell.warmup import steps, warm_up
 
     for name in steps(commands):
-        begun = []
+        begun: list[bool] = []
         start = time.perf_counter()
         with told(begun.append):
             skipped = warm_up(name)

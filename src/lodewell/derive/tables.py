@@ -68,7 +68,7 @@ def build(
                 "history": [[step, round(loss, 1), round(score, 4)] for step, loss, score in history[1:]],
             }
         else:
-            notes["refinement"] = "left out: too few crystals to learn from some and judge by others"
+            notes["refinement"] = {"left out": "too few crystals to learn from some and judge by others"}
     all_keys = [(int(a), int(b), -1) for i, a in enumerate(elements) for b in elements[i:]]
     place = {int(z): e for e, z in enumerate(elements)}
     u_pk = np.array(
