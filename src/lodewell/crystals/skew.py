@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lodewell.compiled import kernel
 from lodewell.crystals.images import determinant
 
 # Volume over the product of the edges: 1 for a box, 0.7 for the primitive cell of fcc, 0.02 for one edge sheared
@@ -13,7 +13,7 @@ from lodewell.crystals.images import determinant
 COMPACT = 0.01
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def is_sheared(cell: NDArray[np.float64]) -> bool:
     """Tell whether the volume of a cell is tiny beside the product of its edges, but not zero."""
     product = 1.0
@@ -23,7 +23,7 @@ def is_sheared(cell: NDArray[np.float64]) -> bool:
     return bool(1e-24 * product < volume * volume < COMPACT * COMPACT * product)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def any_sheared(cells: NDArray[np.float64], pbc: NDArray[np.bool_]) -> bool:
     """Tell whether any crystal that is periodic in three directions has a sheared cell."""
     sheared = False
