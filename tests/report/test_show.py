@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import lodewell
 from lodewell import ZBL, BornMayer, Buckingham, Coulomb, London, Morse
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
-from lodewell.report.curves import _well, _window, show
+from lodewell.interop.curves import curve_index
+from lodewell.potentials.pair import pair_name, pair_species
+from lodewell.report.bonds import longest_bond, well
+from lodewell.report.curves import _window, show
+from lodewell.report.pairs import pair_rows
 
 
 def words(path) -> str:
@@ -83,11 +88,11 @@ def test_classes_are_drawn_together_or_alone(resolved, tmp_path):
 def test_the_window_shows_the_well_and_some_wall():
     r = np.linspace(0.02, 8, 800)
     u = 4 * ((2.0 / r) ** 12 - (2.0 / r) ** 6)
-    bottom, top, left = _window(r, u)
-    assert r[_well(u)] == pytest.approx(2 ** (1 / 6) * 2.0, abs=0.01)
+    bottom, top, left = _window(r, u, well(r, u))
+    assert r[well(r, u)] == pytest.approx(2 ** (1 / 6) * 2.0, abs=0.01)
     assert bottom < -1.0 < 0.0 < top < 2.0
     assert left in (1.0, 1.5)
-    assert _well(1 / r) is None
+    assert well(r, 1 / r) is None
 
 
 def test_refusals(table, tmp_path):
@@ -105,3 +110,32 @@ def test_refusals(table, tmp_path):
         show(ZBL(), [], tmp_path / "a.png")
     with pytest.raises(BadFile, match="create it first"):
         show(table, ["Li-O"], tmp_path / "no" / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("pair", "low", "high"),
+    [
+        ("Si-Si", 2.2, 2.9),
+        ("Na-Cl", 2.7, 3.1),
+        ("C-C", 1.3, 1.6),
+        ("Fe-O", 1.8, 2.2),
+        ("P-O", 1.4, 1.6),
+        ("Li-O", 1.8, 2.2),
+        ("H-H", 0.7, 0.9),
+    ],
+)
+def test_the_well_is_that_of_the_bond(pair, low, high):
+    """Bond lengths as in any textbook; between Li and O the curve is lower at 4 Å than at the bond."""
+    table = lodewell.load("spp")
+    p = curve_index(table, *pair_species(pair))
+    k = well(table.r_k, table.u_pk[p], 1.0, longest_bond(table, p))
+    assert low < table.r_k[k] < high
+    (row,) = [row for row in pair_rows(table) if row.pair == pair_name(*pair_species(pair)) and row.variant is None]
+    assert low < row.r_min < high
+
+
+def test_a_ripple_beyond_the_bonds_is_no_well():
+    r = np.linspace(1.0, 6.0, 501)
+    u = -0.2 * np.exp(-(((r - 2.0) / 0.2) ** 2)) - 0.3 * np.exp(-(((r - 4.0) / 0.2) ** 2)) + 1e-3 / r**12
+    assert r[well(r, u)] == pytest.approx(4.0, abs=0.02)
+    assert r[well(r, u, 1.0, 2.2)] == pytest.approx(2.0, abs=0.02)

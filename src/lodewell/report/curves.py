@@ -20,6 +20,7 @@ from lodewell.potentials.store import load
 from lodewell.potentials.sum import Sum
 from lodewell.potentials.table import PairTable
 from lodewell.report import ionic
+from lodewell.report.bonds import longest_bond, well
 from lodewell.report.families import family_of
 from lodewell.report.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, figure, save
 
@@ -133,8 +134,11 @@ def _panel(drawn: Any, place: Any, model: Potential, pair: str, variant: str | N
     r = np.linspace(0.02, model.cutoff, 1400)
     z1, z2 = pair_species(pair)
     u, _ = pair_curve(model, z1, z2, r, variant)
-    nearest, unit = (None, 0.0) if table is None else (_nearest(table, pair, variant), table.energy_scale)
-    bottom, top, left = _window(r, u, nearest, unit)
+    nearest, unit, lowest = None, 0.0, well(r, u)
+    if table is not None:
+        nearest, unit = _nearest(table, pair, variant), table.energy_scale
+        lowest = well(r, u, unit, longest_bond(table, curve_index(table, z1, z2, variant)))
+    bottom, top, left = _window(r, u, lowest, nearest, unit)
     upper.axhline(0.0, color=PALE, lw=0.8, zorder=0)
     if table is not None:
         _classes(upper, table, pair, r, variant)
@@ -144,7 +148,7 @@ def _panel(drawn: Any, place: Any, model: Potential, pair: str, variant: str | N
     upper.set_ylabel("U / eV" if model.calibrated else "U  (kT = 1)")
     title = pair.replace("-", "–") + (f" in {variant}s" if variant else "")
     upper.set_title(f"{title}, {name}" if name else title)
-    _mark_minimum(upper, r, u, unit)
+    _mark_well(upper, r, u, lowest)
     if table is None:
         upper.set_xlabel("r / Å")
         return
@@ -155,24 +159,19 @@ def _panel(drawn: Any, place: Any, model: Potential, pair: str, variant: str | N
         upper.legend(loc="upper right", handlelength=1.4, labelspacing=0.25, borderaxespad=0.2)
 
 
-def _well(u: Floats, unit: float = 0.0) -> int | None:
-    """Return the place of the deepest local minimum, if it is deeper than a hundredth of `unit`, or None."""
-    dips = np.flatnonzero((u[1:-1] < u[:-2]) & (u[1:-1] <= u[2:]) & (u[1:-1] < -0.01 * unit)) + 1
-    return int(dips[np.argmin(u[dips])]) if len(dips) else None
-
-
 def _nearest(table: Statistical, pair: str, variant: str | None) -> float | None:
     """Return the distance (Å) that one known nearest contact in ten undercuts; None if there are none."""
     contact_h = table.evidence.contact_ph[curve_index(table, *pair_species(pair), variant)]
     return BIN * float(np.searchsorted(np.cumsum(contact_h), 0.1 * contact_h.sum())) if contact_h.sum() > 0 else None
 
 
-def _window(r: Floats, u: Floats, nearest: float | None = None, unit: float = 0.0) -> tuple[float, float, float]:
+def _window(
+    r: Floats, u: Floats, well: int | None, nearest: float | None = None, unit: float = 0.0
+) -> tuple[float, float, float]:
     """Choose the energies (lowest, highest) and the distance from which on it is worth seeing them.
 
     From the nearest contacts on, or from a well, and a piece of the wall before; else the outer part of the wall.
     """
-    well = _well(u, unit)
     start = len(u) // 4 if well is None else well
     if nearest is not None:
         start = min(start, int(np.searchsorted(r, nearest))) if well is not None else int(np.searchsorted(r, nearest))
@@ -185,15 +184,21 @@ def _window(r: Floats, u: Floats, nearest: float | None = None, unit: float = 0.
     return bottom, top, max(0.0, float(np.floor(2.0 * (left - 0.15)) / 2.0))
 
 
-def _mark_minimum(axes: Any, r: Floats, u: Floats, unit: float) -> None:
-    k = _well(u, unit)
-    if k is not None:
-        digits = 2 if abs(u[k]) >= 0.095 else 4
-        axes.plot(r[k], u[k], "o", ms=3.5, color=BLUE, zorder=4)
-        axes.annotate(
-            f"{r[k]:.2f} Å, {u[k]:.{digits}f}".replace("-", "−"),
-            (r[k], u[k]), xytext=(7, -3), textcoords="offset points", fontsize=8, va="top",
-        )  # fmt: skip
+def _mark_well(axes: Any, r: Floats, u: Floats, k: int | None) -> None:
+    if k is None:
+        return
+    digits = 2 if abs(u[k]) >= 0.095 else 4
+    text = f"{r[k]:.2f} Å, {u[k]:.{digits}f}".replace("-", "−")
+    axes.plot(r[k], u[k], "o", ms=3.5, color=BLUE, zorder=4)
+    higher = np.flatnonzero(u[k:] > u[k])
+    if u[k] <= u[k:].min() or not len(higher):
+        axes.annotate(text, (r[k], u[k]), xytext=(7, -3), textcoords="offset points", fontsize=8, va="top")
+        return
+    outside = float(r[k + higher[-1]])  # the curve falls below the well later: the words stand beyond that flank
+    line = {"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkA": 0.0, "shrinkB": 3.0}
+    axes.annotate(
+        text, (r[k], u[k]), xytext=(outside + 0.02 * float(r[-1]), u[k]), fontsize=8, va="center", arrowprops=line
+    )
 
 
 def _classes(axes: Any, table: Statistical, pair: str, r: Floats, variant: str | None) -> None:

@@ -17,6 +17,7 @@ from lodewell.interop.curves import chosen_elements
 from lodewell.judge.thin import thin_p
 from lodewell.potentials.statistical import Statistical, as_statistical
 from lodewell.potentials.store import find, load, read_header, shipped
+from lodewell.report.bonds import longest_bond, usual_bond, well
 from lodewell.report.families import FAMILIES, Description, family_of
 
 
@@ -76,16 +77,27 @@ class PotentialRow:
 
 
 def minima(table: Statistical) -> tuple[Floats, Floats, Floats]:
-    """Return where each curve is lowest (Å), its value there (eV) and its standard error (eV); each (P,)."""
+    """Return where the well of each bond is (Å), the value there (eV) and its standard error (eV); each (P,).
+
+    Where a curve has no well at bond length, its value at the most frequent one is told; see `lodewell.report.bonds`.
+    """
     rows = np.arange(len(table.u_pk))
-    k_p = np.clip(table.u_pk[:, 1:-1].argmin(axis=1) + 1, 2, len(table.r_k) - 3)
+    k_p = np.clip([_bottom(table, int(p)) for p in rows], 2, len(table.r_k) - 3)
     low, mid, high = table.u_pk[rows, k_p - 1], table.u_pk[rows, k_p], table.u_pk[rows, k_p + 1]
     bend = np.maximum(low - 2.0 * mid + high, 1e-12)
-    offset = np.clip(0.5 * (low - high) / bend, -0.5, 0.5)
+    offset = np.where((mid < low) & (mid <= high), np.clip(0.5 * (low - high) / bend, -0.5, 0.5), 0.0)
     r_p = table.r_k[k_p] + offset * (table.r_k[3] - table.r_k[2])
     u_p = mid - 0.25 * (low - high) * offset
     scale = table.energy_scale
     return r_p, scale * u_p, scale * table.evidence.error_pk[rows, k_p]
+
+
+def _bottom(table: Statistical, p: int) -> int:
+    found = well(table.r_k, table.u_pk[p], 1.0, longest_bond(table, p))
+    if found is not None:
+        return found
+    usual = usual_bond(table, p)
+    return int(np.searchsorted(table.r_k, usual)) if usual is not None else int(table.u_pk[p, 1:-1].argmin()) + 1
 
 
 def pair_rows(table: Statistical, elements: str | Sequence[str] | None = None, flagged: bool = False) -> list[PairRow]:
