@@ -135,3 +135,14 @@ def test_a_loop_without_an_entry_says_so(environment):
     out, error = _run(code, environment).communicate()
     assert out.strip() == "4.0"
     assert error.rstrip().endswith("TypeError: lodewell.made_up.double is called by loops only: make it a kernel")
+
+
+def test_a_bar_counts_stages_and_outgrows_an_estimate():
+    from lodewell.cli.progress import Progress
+
+    bar = Progress("reading", 3)
+    bar.advance(5)
+    assert (bar.done, bar.total) == (5, 5)
+    bar.stage("writing", 2)
+    assert (bar.description, bar.done, bar.total) == ("writing", 0, 2)
+    assert not bar.compiling(True)  # no terminal shows it

@@ -45,15 +45,24 @@ def command(
 
     An interrupted derivation leaves FILE.partial, and the same command goes on from there.
     """
+    from functools import partial
+
     from lodewell.cli.progress import progress
+    from lodewell.crystals.count import about_how_many
     from lodewell.derive.chunk import HoldOut, read_formulas
     from lodewell.derive.pipeline import derive
 
     formulas = read_formulas(exclude) if exclude is not None else frozenset[str]()
-    with progress("mining crystals") as bar:
+    with progress("mining crystals", partial(about_how_many, paths)) as bar:
+        now = ""
 
         def report(stage: str, done: int) -> None:
-            bar.describe(stage)
+            nonlocal now
+            if stage != now and now:
+                bar.stage(stage)
+            else:
+                bar.describe(stage)
+            now = stage
             bar.advance(done - bar.done)
 
         potential = derive(

@@ -40,8 +40,11 @@ def command(
     Each comes with a standard deviation; crystals that are unlike the ones trained on are pointed out. Where the files
     state a property themselves, predictions are compared with it.
     """
+    from functools import partial
+
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json, print_passed_over
+    from lodewell.crystals.count import about_how_many
     from lodewell.files import check_writable
     from lodewell.predict.predict import predict_stream
 
@@ -55,7 +58,7 @@ def command(
     names = [name for given in properties or () for name in given.split(",")]
     rows: list[Prediction] = []
     try:
-        with progress("predicting") as bar:
+        with progress("predicting", partial(about_how_many, paths)) as bar:
             for prediction in predict_stream(paths, model, names, strict_formula=strict_formula, workers=workers):
                 rows.append(prediction)
                 bar.advance()

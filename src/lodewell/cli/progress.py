@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from lodewell.compiling import COMPILING, NO_CACHE, told
 from lodewell.text import printable
@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
 SECONDS_BEFORE_SHOWN = 0.5
 
+Total: TypeAlias = "int | Callable[[], int | None] | None"
+
 _open: list[Progress] = []
 
 
 @contextmanager
-def progress(description: str, total: int | None = None) -> Iterator[Progress]:
+def progress(description: str, total: Total = None) -> Iterator[Progress]:
     """Count progress, and show it when the job lasts longer than a moment.
 
-    total: number of steps, or None if nobody knows. Yields an object whose `advance` and `describe` are cheap.
+    total: number of steps, None if nobody knows, or a function that estimates it and is called when the bar is shown.
+    Yields an object whose `advance`, `describe` and `stage` are cheap.
     """
     bar = Progress(description, total)
     _open.append(bar)
@@ -62,9 +65,10 @@ def compiling_text() -> str:
 class Progress:
     """A counter that draws itself on a terminal after a moment; see `progress`."""
 
-    def __init__(self, description: str, total: int | None) -> None:
+    def __init__(self, description: str, total: Total) -> None:
         self.description = description
-        self.total = total
+        self.total = total if isinstance(total, int) else None
+        self._estimate = total if callable(total) else None
         self.done = 0
         self._lock = threading.RLock()
         self._timer: threading.Timer | None = None
@@ -76,6 +80,8 @@ class Progress:
         """Count some steps as done."""
         with self._lock:
             self.done += steps
+            if self.total is not None:  # it may have been an estimate
+                self.total = max(self.total, self.done)
             self._refresh()
 
     def describe(self, description: str, total: int | None = None) -> None:
@@ -88,7 +94,7 @@ class Progress:
     def stage(self, description: str, total: int | None = None) -> None:
         """Begin something else, counted from zero, of which the total may be known."""
         with self._lock:
-            self.description, self.total, self.done = description, total, 0
+            self.description, self.total, self.done, self._estimate = description, total, 0, None
             if self._shown is not None and self._task is not None:
                 self._shown.reset(self._task, description=self._text, total=total)
 
@@ -131,9 +137,12 @@ class Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
+        estimated = self._estimate() if self._estimate is not None else None
         with self._lock:
             if self._timer is None:  # stopped meanwhile
                 return
+            if self._estimate is not None and estimated is not None:
+                self.total = max(estimated, self.done)
             self._shown = RichProgress(
                 SpinnerColumn(),
                 TextColumn("{task.description}", markup=False),

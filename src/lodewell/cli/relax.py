@@ -69,8 +69,11 @@ def command(
     The folder holds relaxed.extxyz, table.csv, results.json and summary.json; `index` joins their rows, frames and file
     names. A run that was interrupted goes on where it stopped when it is started again.
     """
+    from functools import partial
+
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json_text, print_passed_over
+    from lodewell.crystals.count import about_how_many
     from lodewell.relax.folder import Folder, relax_folder
     from lodewell.relax.output import Best, rows_json
 
@@ -78,8 +81,8 @@ def command(
     wanted = Best(best, (best_format or other).value, best_folders)
     job = Folder(paths, potential, options, out, format.value, wanted, restart, duplicates, workers, cluster)
     notes: list[str] = []
-    with progress("relaxing crystals") as bar:
-        results = relax_folder(job, bar.advance, notes.append)
+    with progress("relaxing crystals", partial(about_how_many, paths)) as bar:
+        results = relax_folder(job, bar.advance, notes.append, bar.stage)
     drawn = _draw(results, job) if figure else []
     print_passed_over(paths)
     if as_json:

@@ -43,18 +43,22 @@ def command(
     Low percentiles look most like known crystals. Odd are contacts shorter than all but one in a thousand of those
     known between the same two elements.
     """
+    from functools import partial
+
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json, print_passed_over
+    from lodewell.crystals.count import about_how_many
     from lodewell.judge.score import ranked, score_stream, wants_hull
     from lodewell.potentials.store import load
 
     model = load(potential)
     rows: list[Scored] = []
-    with progress("scoring crystals") as bar:
+    with progress("scoring crystals", partial(about_how_many, paths)) as bar:
         for scored in score_stream(paths, model, strict_formula=strict_formula, workers=workers, cluster=cluster):
             rows.append(scored)
             bar.advance()
-    rows = ranked(rows, hull=wants_hull(model))
+        bar.stage("ranking")
+        rows = ranked(rows, hull=wants_hull(model))
     print_passed_over(paths)
     if out is not None:
         _write_csv(rows, out)

@@ -50,13 +50,16 @@ def command(
     Where the potential knows its own uncertainty, its error bars are judged as well. Frames that cannot be compared
     cost a row each.
     """
+    from functools import partial
+
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json
+    from lodewell.crystals.count import about_how_many
     from lodewell.crystals.label_keys import LabelKeys
     from lodewell.judge.test import test
 
     keys = LabelKeys(energy=energy, forces=forces, stress=stress, virial=virial, config_type=config_type)
-    with progress("testing") as bar:
+    with progress("testing", partial(about_how_many, data)) as bar:
         errors = test(
             potential, data, keys=keys, contradictions=contradictions.value, progress=bar.advance,
             points=100_000 if figure else 0,

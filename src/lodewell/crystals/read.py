@@ -202,7 +202,7 @@ def _cut_rows(found: Found, size: int) -> Iterator[Chunk]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            count = _count_rows(found)
+            count = count_rows(found)
     except BadFile as err:
         yield _error(found.path, 0, str(err))
         return
@@ -215,7 +215,8 @@ def _cut_rows(found: Found, size: int) -> Iterator[Chunk]:
         yield Chunk("rows", (found.path,), (found.format,), first, min(first + size, count))
 
 
-def _count_rows(found: Found) -> int:
+def count_rows(found: Found) -> int:
+    """Count the rows of an ASE database or trajectory, from what it says of itself."""
     if found.format == "db":
         from ase.db import connect
 

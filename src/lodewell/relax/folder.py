@@ -68,11 +68,15 @@ class Folder:
 
 
 def relax_folder(
-    job: Folder, advance: Callable[[int], None] = lambda n: None, note: Callable[[str], None] = lambda text: None
+    job: Folder,
+    advance: Callable[[int], None] = lambda n: None,
+    note: Callable[[str], None] = lambda text: None,
+    stage: Callable[[str], None] = lambda name: None,
 ) -> list[Relaxed]:
     """Relax everything and write the results; return them without their atoms, in input order.
 
-    `advance` is told how many crystals each finished chunk held, `note` what was left out of which files. An
+    `advance` is told how many crystals each finished chunk held, `note` what was left out of which files, `stage` what
+    follows when all are relaxed. An
     interruption leaves valid files of what is finished, and the next run of the same job goes on from there.
 
     Raises:
@@ -96,7 +100,9 @@ def relax_folder(
         resumed = 0
 
         def write() -> list[Relaxed]:
+            stage("comparing and ranking")
             output = Output.collect(job, ledger, keys, potential.calibrated, note)
+            stage("writing")
             write_all(output, job)
             write_summary(output, job, about, began, resumed)
             return list(output.results)
