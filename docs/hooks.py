@@ -31,7 +31,7 @@ def api_pages() -> dict[str, list[str]]:
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add the API pages to the navigation."""
     assert config.nav is not None
-    config.nav.append({"API": [{page: f"api/{page}.md"} for page in api_pages()]})
+    config.nav.append({"Internals": [{page: f"api/{page}.md"} for page in api_pages()]})
     return config
 
 
