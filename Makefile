@@ -61,6 +61,7 @@ lint: .venv/.with-test
 
 ## docs: run the tutorials and build the documentation in site/
 docs: .venv/.with-docs
+	$(BIN)/lodewell warmup
 	NO_MKDOCS_2_WARNING=1 COLUMNS=110 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mkdocs build --strict
 
 ## bench: run the quick benchmarks one after the other, then write their tables

@@ -204,3 +204,11 @@ def test_the_version_stands_in_one_place():
     """CITATION.cff is read by others, and cannot ask: it must agree."""
     citation = (pathlib.Path(__file__).parents[2] / "CITATION.cff").read_text()
     assert f"\nversion: {__version__}\n" in citation
+
+
+def test_the_page_of_public_names_has_every_name():
+    import lodewell
+
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "python.md").read_text()
+    shown = {line.rpartition(".")[2] for line in page.splitlines() if line.startswith("::: ")}
+    assert shown == set(dir(lodewell)) - {"__version__"}
