@@ -37,6 +37,7 @@ from lodewell.potentials.store import load, read_header
 from lodewell.potentials.uf import UF
 from lodewell.predict.options import TrainOptions
 from lodewell.predict.table import read_table
+from lodewell.report.pairs import description, potential_rows
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
 
@@ -93,6 +94,8 @@ def potential(path: Path) -> None:
     with np.errstate(all="ignore"):
         found.evaluate(atoms)
     repr(found)
+    potential_rows([path])
+    description(path)
 
 
 def derived(path: Path) -> None:

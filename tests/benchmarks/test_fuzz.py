@@ -12,6 +12,7 @@ from lodewell import load
 from lodewell.crystals.read import read_crystals
 from lodewell.derive.chunk import read_formulas
 from lodewell.errors import BadFile, LodewellError
+from lodewell.report.pairs import potential_rows
 
 ROOT = Path(__file__).parents[2]
 FOUND = sorted((ROOT / "tests" / "data" / "fuzz").iterdir())
@@ -36,6 +37,9 @@ def test_what_once_escaped_is_refused_at_once(path):
     else:
         with pytest.raises(BadFile, match=path.name):
             read_formulas(path) if path.suffix == ".txt" else load(path)
+        if path.suffix == ".lodewell":
+            with pytest.raises(BadFile, match=path.name):
+                potential_rows([path])
     assert time.perf_counter() - began < 2.0
 
 

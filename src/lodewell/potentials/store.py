@@ -180,11 +180,16 @@ def _check_header(path: Path, header: Any) -> None:
             f"{path}: written by lodewell {header.get('lodewell')} in format {header['format']}, "
             f"this version reads up to {FORMAT}: upgrade lodewell"
         )
-    kinds = {"kind": str, "meta": dict, "about": dict, "units": dict, "elements": list | str}
-    if not all(isinstance(header.get(key), kind) for key, kind in kinds.items()):
+    kinds = {"kind": str, "meta": dict, "about": dict, "units": dict, "elements": list | str, "created": str}
+    if not all(isinstance(header.get(key), kind) for key, kind in kinds.items()) or not _elements(header["elements"]):
         raise damaged
     if header["kind"] not in _FAMILIES:
         raise BadFile(f"{path}: holds a potential of the unknown kind '{header['kind']}': upgrade lodewell")
+
+
+def _elements(given: Any) -> bool:
+    """Tell whether a header names elements: atomic numbers, or `all`."""
+    return given == "all" or (isinstance(given, list) and all(type(z) is int and 1 <= z <= 118 for z in given))
 
 
 def _make(path: Path, header: dict[str, Any], arrays: dict[str, Any]) -> Potential:

@@ -136,10 +136,10 @@ def potential_rows(names: Sequence[str | Path] | None = None) -> list[PotentialR
 
 
 def _describe(name: str, path: Path) -> PotentialRow:
-    header = read_header(path)
+    header, model = read_header(path), load(path)  # which tells whether the header is right
     elements = header["elements"]
     symbols = tuple(chemical_symbols[z] for z in elements) if elements != "all" else ("all",)
-    table = as_statistical(load(path)) if header["kind"] in ("statistical", "sum") else None
+    table = as_statistical(model)
     pairs = flagged = known = classes = None
     if table is not None:
         plain = table.variant_p < 0
@@ -157,12 +157,13 @@ def _describe(name: str, path: Path) -> PotentialRow:
 def _data(about: dict[str, Any]) -> str:
     """Find in the metadata the words that say what a potential was made from."""
     if "crystals_used" in about:
-        families = f" in {about['families']:,} families" if "families" in about else ""
-        return f"{about['crystals_used']:,} crystals{families}"
+        families = f" in {_count(about['families'])} families" if "families" in about else ""
+        return f"{_count(about['crystals_used'])} crystals{families}"
     data = about.get("data")
     if isinstance(data, dict) and "frames" in data:
-        files = ", ".join(Path(file).name for file in data.get("files", ()))
-        return f"{data['frames']:,} labelled crystals, {data.get('atoms', 0):,} atoms" + (
+        named = data.get("files")
+        files = ", ".join(Path(str(file)).name for file in named) if isinstance(named, list) else ""
+        return f"{_count(data['frames'])} labelled crystals, {_count(data.get('atoms', 0))} atoms" + (
             f" ({files})" if files else ""
         )
     for key in ("summary", "description", "data", "sources", "source"):
@@ -174,6 +175,11 @@ def _data(about: dict[str, Any]) -> str:
         if isinstance(value, dict):
             return ", ".join(str(k) for k in value)
     return ""
+
+
+def _count(value: Any) -> str:
+    """Write a number of metadata, which anybody may have written."""
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def description(
