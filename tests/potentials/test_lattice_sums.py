@@ -210,7 +210,7 @@ def test_what_is_refused():
         (Atoms("H2", positions=[[0, 0, 0], [0, 0, 0.7]]), "periodic in three directions"),
         (
             Atoms("H2", positions=[[0, 0, 0], [0, 0, 3]], cell=3 * np.eye(3), pbc=True),
-            "atoms 0 and 1 stand in the same",
+            "atoms 1 and 2 stand in the same",
         ),
         (Atoms("H", cell=[[1, 0, 0], [0, 1, 0], [1, 1, 0]], pbc=True), "no volume"),
         (Atoms("H", positions=[[np.nan, 0, 0]], cell=np.eye(3), pbc=True), "not finite"),

@@ -144,7 +144,7 @@ def test_what_is_refused():
     for positions, box, says in (
         (x, slab, "give a slab its third vector"),
         (x, flat, "no volume"),
-        (torch.stack([x[0], x[0] + cell[1]]), cell, "atoms 0 and 1 stand in the same"),
+        (torch.stack([x[0], x[0] + cell[1]]), cell, "atoms 1 and 2 stand in the same"),
         (x * math.nan, cell, "not finite"),
     ):
         with pytest.raises(BadCrystal, match=says):

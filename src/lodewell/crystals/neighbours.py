@@ -145,8 +145,8 @@ class Neighbours:
 
 
 def in_one_place(i: int, j: int) -> str:
-    """Say that two atoms, counted from 0, coincide."""
-    return f"atoms {i} and {j} stand in the same place: take one of them out"
+    """Say that two atoms, counted from 0, coincide; people count from 1."""
+    return f"atoms {i + 1} and {j + 1} stand in the same place: take one of them out"
 
 
 def neighbour_list(atoms: Atoms, cutoff: float, half: bool = False) -> tuple[Ints, Ints, NDArray[np.int64], Floats]:
