@@ -27,7 +27,7 @@ COMMANDS = {
     "fit meam": f"fit meam --train {TRAIN} --out OUT/meam --restarts 2 --members 1 --most-steps 3",
     "fit gap": f"fit gap --train {TRAIN} --out OUT/gap --points 100",
     "test": f"test spp {TEST}",
-    "check": "check spp",
+    "check": "check spp --elements Si",
     "compare": f"compare spp spp-2024 --data {TEST} --seconds 0.1",
     "predict": f"predict {CANDIDATES}",
     "map": f"map {CANDIDATES} --out OUT/map.png",
