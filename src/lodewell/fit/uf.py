@@ -109,7 +109,7 @@ class Candidate:
     streamed: Streamed
     penalty_pp: Floats
     balance: Balance
-    memory: float  # bytes of all squares
+    memory: float  # bytes
     notes: tuple[str, ...]
 
 

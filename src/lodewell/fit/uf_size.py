@@ -18,6 +18,7 @@ INTERVALS = 10  # of a leg, where they can be afforded
 LEAST = 3
 AFFORDABLE = 5_000  # coefficients of a fit of which nothing was said: 0.2 GB a square, a second a solve
 MOST_BYTES = 3e9  # beyond it config_types share their squares
+_PROGRAM = 4e8  # bytes of Python, its libraries and compiled loops
 _OTHER_SQUARES = 4  # the penalty, the sum of all, the one that is factorised, and room to work
 
 
@@ -61,7 +62,7 @@ def _held(lay_out: Callable[[UFOptions], UFBasis], options: UFOptions, basis: UF
 
 
 def needed_bytes(columns: Columns, parameters: int, sorts: Set[str], folds: int) -> float:
-    """Return the memory of the squares of a fit: of every kind of label, config_type kept apart, and fold."""
+    """Return the memory of a fit, above all of squares: of each kind of label, config_type kept apart, and fold."""
     kind_f = np.array([k if name in sorts else -1 for k, name in enumerate(columns.config_types)])[columns.config_f]
     rows = 0.0
     labels: tuple[tuple[Flags, int | np.ndarray], ...] = (
@@ -73,4 +74,4 @@ def needed_bytes(columns: Columns, parameters: int, sorts: Set[str], folds: int)
         for has_f, each in labels:
             count = float(np.sum((kind_f == kind) * has_f * each)) / folds
             rows += folds * (count if count <= LOOSE else parameters + 1)
-    return 8.0 * rows * (parameters + 1) + _OTHER_SQUARES * square_bytes(parameters)
+    return _PROGRAM + 8.0 * rows * (parameters + 1) + _OTHER_SQUARES * square_bytes(parameters)
