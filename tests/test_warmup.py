@@ -29,3 +29,13 @@ def test_an_unknown_command_is_refused():
 def test_the_command_says_what_it_did(capsys):
     app(["warmup", "score"], standalone_mode=False)
     assert "score: " in capsys.readouterr().out
+
+
+def test_what_cannot_be_run_is_said(monkeypatch):
+    monkeypatch.setitem(RUNS, "score", ("score no-such-file",))
+    assert warm_up("score").startswith("left out: lodewell: no-such-file: no such file")
+
+
+@pytest.mark.parametrize("name", ["relax", "derive", "fit-uf", "fit-meam", "test", "predict", "map"])
+def test_the_runs_can_be_made(name):
+    assert warm_up(name) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -13,18 +14,18 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from lodewell.errors import BadOption, LodewellError
+from lodewell.errors import BadOption
 
 # What each command is run with. Words in capitals are files that `_write_inputs` makes; `fit-` commands also run what
 # they have fitted.
-_UF = "fit uf --train FRAMES --test FRAMES --out uf --workers 1"
-_GAP = "fit gap --train FRAMES --test FRAMES --out gap --points 20 --workers 1"
-_MEAM = "fit meam --train FRAMES --test FRAMES --out meam --restarts 2 --members 1 --most-steps 3 --workers 1"
+_UF = "fit uf --train FRAMES --test OTHERS --out uf --workers 1"
+_GAP = "fit gap --train FRAMES --test OTHERS --out gap --points 20 --workers 1"
+_MEAM = "fit meam --train FRAMES --test OTHERS --out meam --restarts 2 --members 1 --most-steps 3 --workers 1"
 RUNS: dict[str, tuple[str, ...]] = {
     "relax": ("relax CRYSTALS --out relaxed --workers 1", "relax SMALL --out small --keep-symmetry --workers 1"),
     "score": ("score CRYSTALS --workers 1",),
     "derive": ("derive KNOWN --out mine --workers 1",),
-    "fit-uf": (_UF, f"{_UF} --embed", "relax SILICON -p uf.lodewell --out relaxed --workers 1"),
+    "fit-uf": (_UF, f"{_UF} --embed --smoothness 1", "relax SILICON -p uf.lodewell --out relaxed --workers 1"),
     "fit-gap": (_GAP, "relax SILICON -p gap.lodewell --out relaxed --workers 1"),
     "fit-meam": (_MEAM, "relax SILICON -p meam.lodewell --out relaxed --workers 1"),
     "test": ("test spp FRAMES",),
@@ -56,11 +57,11 @@ def warm_up(name: str) -> str:
         for run in RUNS[name]:
             words = [inputs.get(word, word) for word in run.split()]
             here = [_placed(word, before, folder) for before, word in zip(["", *words], words, strict=False)]
-            try:
-                with redirect_stdout(nowhere), redirect_stderr(nowhere):
-                    app(here, prog_name="lodewell", standalone_mode=False)
-            except LodewellError as error:
-                return f"left out: {error}"
+            said = io.StringIO()
+            with redirect_stdout(nowhere), redirect_stderr(said):
+                refused = app(here, prog_name="lodewell", standalone_mode=False)
+            if refused:
+                return f"left out: {said.getvalue().strip().splitlines()[-1]}"
     return ""
 
 
@@ -92,6 +93,7 @@ def _write_inputs(folder: Path) -> dict[str, str]:
             for metal in ("Li", "Na", "K", "Mg", "Ca") for other in ("O", "S", "F", "Cl")
         ],
         "FRAMES": [_labelled(shaken(silicon, 0.12)) for _ in range(16)],
+        "OTHERS": [_labelled(shaken(silicon, 0.12)) for _ in range(4)],
     }  # fmt: skip
     paths = {name: folder / f"{name.lower()}.extxyz" for name in sets}
     for name, crystals in sets.items():
