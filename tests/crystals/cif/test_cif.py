@@ -105,7 +105,14 @@ def test_operations_that_form_no_group_are_remarked() -> None:
 
 @pytest.mark.parametrize(
     ("header", "cell", "count"),
-    [("R -3 m", 57.24, 2), ("R -3 m :R", 57.24, 2), ("R-3mH", 120, 6), ("R -3 m :H", 120, 6), ("R -3 m", 120, 6)],
+    [
+        ("R -3 m", 57.24, 2),
+        ("R -3 m :R", 57.24, 2),
+        ("R-3mH", 120, 6),
+        ("R -3 m :H", 120, 6),
+        ("R -3 m", 120, 6),
+        ("R -3 m :R", 120, 6),
+    ],
 )
 def test_the_cell_tells_rhombohedral_from_hexagonal_axes(header: str, cell: float, count: int) -> None:
     rhombohedral = cell != 120

@@ -64,7 +64,12 @@ class Setting:
             return True
         choice, axes = (match["choice"] or "").upper(), match["axes"] or ""
         same_axes = axes in (self.axes or "abc", self.axes + "1", self.axes[:1]) if axes else True
-        return same_axes and (not choice or not self.choice or CHOICES.get(choice, choice) == self.choice)
+        if self.choice not in (
+            "1",
+            "2",
+        ):  # the cell tells rhombohedral from hexagonal axes, whatever the file calls them
+            return same_axes
+        return same_axes and (not choice or CHOICES.get(choice, choice) == self.choice)
 
 
 @lru_cache(maxsize=1)
