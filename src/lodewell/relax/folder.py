@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache, partial
+from itertools import chain, islice
 from pathlib import Path
 
 from lodewell import __version__
@@ -34,6 +35,7 @@ from lodewell.text import SPELT_OUT
 from lodewell.workers import open_workers
 
 _CRYSTALS_A_CHUNK = 200
+_FEW = 20  # chunks below which all of them together may hold so few crystals that workers would start for nothing
 _OF_ALL = ("index", "rank", "duplicate_of", "above_hull")  # what only all results together tell
 _LIGHT = tuple(f.name for f in fields(Relaxed) if f.name not in ("atoms", "trajectory", *_OF_ALL))
 
@@ -153,8 +155,12 @@ def _work(job: Folder, ledger: Ledger, salt: bytes) -> Iterator[tuple[str, int, 
     # On this machine every worker loads the potential from its file; only to a cluster does it travel.
     potential = str(find(job.potential).resolve()) if job.cluster is None else load(job.potential)
     work = partial(relax_to_items, potential=potential, options=job.options)
-    with open_workers(job.workers, job.cluster) as pool:
-        for outcome in pool.map(work, unfinished()):
+    tasks = unfinished()
+    first = list(islice(tasks, _FEW))
+    few = len(first) < _FEW and sum(len(chunk.entries()) for chunk in first) <= _CRYSTALS_A_CHUNK
+    alone = few and job.workers is None and job.cluster is None
+    with open_workers(1 if alone else job.workers, job.cluster) as pool:
+        for outcome in pool.map(work, chain(first, tasks)):
             if outcome.value is not None:
                 items, failed = outcome.value, False
             else:
