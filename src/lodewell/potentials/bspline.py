@@ -14,6 +14,9 @@ from lodewell.errors import BadOption
 _LOOKUP = 8  # entries of the lookup per interval of the shortest kind; more only spends memory
 _MOST_ENTRIES = 1 << 14
 
+FARTHEST = 1e6  # Å; densities, which have knots as well, stay below it, too
+NARROWEST = 1e-9  # of the last knot; what is closer comes from damage
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -31,6 +34,9 @@ class Axis:
             raise BadOption("a cubic B-spline needs five or more finite knots that never decrease")
         if knots[0] < 0 or knots[-1] <= knots[0]:
             raise BadOption("the knots of a distance must begin at 0 or later and end after they begin")
+        widths = np.diff(knots)
+        if knots[-1] > FARTHEST or widths[widths > 0].min() < NARROWEST * knots[-1]:
+            raise BadOption(f"knots lie within {FARTHEST:g}, and not so close that numbers lose them")
         object.__setattr__(self, "knots_k", knots)
 
     @property
