@@ -32,7 +32,8 @@ class Reference:
         """Return one line for people."""
         place = " ".join(part for part in (self.where, f"{self.volume}," if self.volume else "", self.pages) if part)
         doi = f" https://doi.org/{self.doi}" if self.doi else ""
-        return f"{self.authors.replace(' and ', '; ')}: {self.title}. {place} ({self.year}).{doi}"
+        authors = self.authors.strip("{}").replace(" and others", " et al.").replace(" and ", "; ")
+        return f"{authors}: {self.title}. {place} ({self.year}).{doi}"
 
     def bibtex(self) -> str:
         """Return the entry of a .bib file."""
