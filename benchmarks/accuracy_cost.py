@@ -16,7 +16,7 @@ one_thread()
 
 import gap_cases  # noqa: E402
 import lodewell  # noqa: E402
-from lodewell.judge.compare import Comparison, Published  # noqa: E402
+from lodewell.judge.compare.run import Comparison, Published  # noqa: E402
 from uf_cases import PUBLISHED, file_of, potential  # noqa: E402
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"

@@ -10,7 +10,7 @@ from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
 from lodewell.crystals.batch import Floats
-from lodewell.potentials.pair import LennardJones, PairPotential, pair_name
+from lodewell.potentials.pairs.pair import LennardJones, PairPotential, pair_name
 
 
 def push_apart(atoms: Atoms, factor: float = 0.85, rounds: int = 200, growth: float = 1.02) -> Atoms:

@@ -2,7 +2,7 @@
 
 Speed: structures of the Materials Project, written by pymatgen with their space groups, read by lodewell, by gemmi
 alone (parse, make the small structure, all sites of the cell), by ASE and by pymatgen (fewer files: they are slow).
-Settings: the files of `tests/crystals/cif/test_settings.py`, each read right, refused or wrong. About five minutes.
+Settings: the files of `tests/crystals/formats/cif/test_settings.py`, each read right, refused or wrong. Five minutes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ one_thread()
 import gemmi  # noqa: E402
 import numpy as np  # noqa: E402
 
-from lodewell.crystals.cif import read_cif  # noqa: E402
+from lodewell.crystals.formats.cif import read_cif  # noqa: E402
 from lodewell.crystals.read import read_crystals  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

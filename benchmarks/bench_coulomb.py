@@ -21,7 +21,7 @@ from ase import Atoms  # noqa: E402
 from ase.build import bulk  # noqa: E402
 
 from lodewell import Coulomb  # noqa: E402
-from lodewell.potentials.ionic import COULOMB  # noqa: E402
+from lodewell.potentials.ionic.ionic import COULOMB  # noqa: E402
 
 CHARGES = {"Na": 1.0, "Cl": -1.0}
 TOLERANCES = (1e-3, 1e-6, 1e-10)

@@ -96,7 +96,7 @@ class Theirs:
 def exported(folder: Path) -> tuple[Any, Path]:
     """Return the model of the reference code's settings, and its file for the reference code."""
     from gap_cases import potential
-    from lodewell.interop.quip import write_quip
+    from lodewell.interop.quip.gap import write_quip
 
     gap = potential("Si", "same")
     return gap, next(path for path in write_quip(gap, None, folder, name="gap") if path.suffix == ".xml")
@@ -282,7 +282,7 @@ def large() -> dict[str, float]:
 
 def main() -> None:
     """Measure and report."""
-    from lodewell.crystals.labels import read_labels
+    from lodewell.crystals.labels.read import read_labels
     from uf_cases import file_of
 
     with tempfile.TemporaryDirectory() as folder:

@@ -21,7 +21,7 @@ from ase import Atoms  # noqa: E402
 from ase.build import bulk  # noqa: E402
 
 from lodewell import Batch  # noqa: E402
-from lodewell.interop.lammps_meam import read_meam_spline  # noqa: E402
+from lodewell.interop.lammps.meam import read_meam_spline  # noqa: E402
 
 STEPS, RUNS = 20, 9
 SKIN = 1.0  # Å; LAMMPS keeps its default of 2

@@ -22,10 +22,10 @@ from ase import Atoms, units  # noqa: E402
 from ase.build import bulk  # noqa: E402
 
 from lodewell import Batch, Potential  # noqa: E402
-from lodewell.crystals.neighbours import Neighbours  # noqa: E402
-from lodewell.interop.lammps_uf3 import read_uf3, write_uf3  # noqa: E402
+from lodewell.crystals.neighbours.neighbours import Neighbours  # noqa: E402
+from lodewell.interop.lammps.uf3 import read_uf3, write_uf3  # noqa: E402
 from lodewell.potentials.base import spatial_order  # noqa: E402
-from lodewell.potentials.uf import UF  # noqa: E402
+from lodewell.potentials.uf.uf import UF  # noqa: E402
 from uf_cases import potential  # noqa: E402
 
 RUNS = 9

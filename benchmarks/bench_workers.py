@@ -23,7 +23,7 @@ with open_workers(2) as workers:
 
 def main() -> None:
     """Measure and report."""
-    from lodewell.workers import open_workers
+    from lodewell.workers.open import open_workers
 
     def first() -> float:
         command = [sys.executable, "-"]

@@ -17,27 +17,27 @@ from ase import Atoms
 from ase.build import bulk
 
 from lodewell import Morse
-from lodewell.cluster import read_queue_file
+from lodewell.config import read_config
 from lodewell.crystals import read
-from lodewell.crystals.labels import read_labels
+from lodewell.crystals.labels.read import read_labels
 from lodewell.crystals.read import read_crystals
 from lodewell.crystals.write import write_crystals
 from lodewell.derive import checkpoint
 from lodewell.derive.chunk import read_formulas
 from lodewell.errors import LodewellError
-from lodewell.fit.config import read_config
-from lodewell.fit.least_squares import Streamed
-from lodewell.fit.uf_options import UFOptions
+from lodewell.fit.linear.least_squares import Streamed
+from lodewell.fit.uf.options import UFOptions
 from lodewell.interop.export import export
-from lodewell.interop.lammps import read_table as read_lammps_table
+from lodewell.interop.lammps.table import read_table as read_lammps_table
 from lodewell.ledger import Ledger
-from lodewell.potentials.meam import MEAM
-from lodewell.potentials.meam_splines import Spline
+from lodewell.potentials.meam.meam import MEAM
+from lodewell.potentials.meam.splines import Spline
 from lodewell.potentials.store import load, read_header
-from lodewell.potentials.uf import UF
-from lodewell.predict.options import TrainOptions
-from lodewell.predict.table import read_table
+from lodewell.potentials.uf.uf import UF
+from lodewell.predict.train.options import TrainOptions
+from lodewell.predict.train.table import read_table
 from lodewell.report.pairs import description, potential_rows
+from lodewell.workers.cluster import read_queue_file
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
 

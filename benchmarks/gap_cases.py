@@ -20,10 +20,10 @@ from ase.io import write
 from ase.units import GPa
 
 from harness import run_command
-from lodewell.crystals.labels import Labelled
+from lodewell.crystals.labels.read import Labelled
 from lodewell.fit.data import LabelledSource
-from lodewell.fit.gap import fit_gap_files
-from lodewell.fit.gap_options import GAPOptions
+from lodewell.fit.gap.options import GAPOptions
+from lodewell.fit.gap.run import fit_gap_files
 from lodewell.potentials.gap.gap import GAP
 from lodewell.potentials.store import load
 from uf_cases import file_of

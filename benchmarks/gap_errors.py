@@ -18,7 +18,7 @@ one_thread()
 
 import gap_cases  # noqa: E402
 from gap_cases import CACHE, CUTOFFS, POINTS, POINTS_2BODY, SIGMAS, errors, fit, peer, peer_fit  # noqa: E402
-from lodewell.crystals.labels import read_labels  # noqa: E402
+from lodewell.crystals.labels.read import read_labels  # noqa: E402
 from uf_cases import ELEMENTS, PUBLISHED, file_of  # noqa: E402
 
 KEPT = RESULTS / "gap"

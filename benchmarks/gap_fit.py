@@ -58,9 +58,9 @@ def child(path: str, points: int, case: str) -> None:
     start = time.process_time()
     from gap_cases import same_options
     from lodewell.fit.data import LabelledSource
-    from lodewell.fit.gap import fit_gap_files
-    from lodewell.fit.gap_options import GAPOptions
-    from lodewell.fit.least_squares import Streamed
+    from lodewell.fit.gap.options import GAPOptions
+    from lodewell.fit.gap.run import fit_gap_files
+    from lodewell.fit.linear.least_squares import Streamed
 
     out: dict[str, Any] = {"imports": time.process_time() - start, "imported_MB": peak_memory_MB()}
     add = Streamed.add
@@ -106,7 +106,7 @@ def by_peer(path: Path, points: int) -> dict[str, Any]:
     """Fit with the reference code."""
     from gap_cases import CUTOFFS, peer_fit, write_for_peer
     from gap_errors import wait_for_memory
-    from lodewell.crystals.labels import read_labels
+    from lodewell.crystals.labels.read import read_labels
 
     wait_for_memory()
     with tempfile.TemporaryDirectory() as folder:
@@ -133,7 +133,7 @@ def write_random(path: Path, count: int) -> None:
 
 def write_grown(folder: Path, counts: list[int]) -> list[Path]:
     """Write files of so many environments: the frames of Si in random order, moved by 0.05 Å, labelled by a UF."""
-    from lodewell.crystals.labels import read_labels
+    from lodewell.crystals.labels.read import read_labels
     from lodewell.crystals.write import write_crystals
     from uf_cases import file_of, potential
 

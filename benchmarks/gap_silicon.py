@@ -28,10 +28,10 @@ from ase.spacegroup import crystal  # noqa: E402
 
 import lodewell  # noqa: E402
 from gap_cases import CACHE, errors  # noqa: E402
-from lodewell.crystals.labels import Labelled, read_labels  # noqa: E402
+from lodewell.crystals.labels.read import Labelled, read_labels  # noqa: E402
 from lodewell.fit.data import LabelledSource  # noqa: E402
-from lodewell.fit.gap import fit_gap_files  # noqa: E402
-from lodewell.fit.gap_options import GAPOptions  # noqa: E402
+from lodewell.fit.gap.options import GAPOptions  # noqa: E402
+from lodewell.fit.gap.run import fit_gap_files  # noqa: E402
 from lodewell.potentials.gap.gap import GAP  # noqa: E402
 from uf_cases import file_of  # noqa: E402
 

@@ -47,8 +47,8 @@ def atoms(cells: str) -> dict[str, float]:
 def frames(path: str) -> dict[str, float]:
     """Fit to a file of frames."""
     from lodewell.fit.data import LabelledSource
-    from lodewell.fit.uf import fit_uf_files
-    from lodewell.fit.uf_options import UFOptions
+    from lodewell.fit.uf.options import UFOptions
+    from lodewell.fit.uf.run import fit_uf_files
 
     options = UFOptions(**BASIS, uncertainty=False)  # type: ignore[arg-type]
 
@@ -65,7 +65,7 @@ def frames(path: str) -> dict[str, float]:
 
 def write_frames(folder: Path, counts: list[int]) -> None:
     """Write files of 10, 100, ... frames: those of Si in random order, moved by 0.05 Å, labelled by the potential."""
-    from lodewell.crystals.labels import read_labels
+    from lodewell.crystals.labels.read import read_labels
     from lodewell.crystals.write import write_crystals
     from uf_cases import file_of, potential
 

@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 
 import lodewell
 from lodewell.crystals.read import read_crystals
-from lodewell.judge.hull import ON_HULL, candidates_hull
+from lodewell.relax.hull import ON_HULL, candidates_hull
 
 SYSTEMS = ("mp-li-fe-p-o", "mp-na-fe-p-o", "mp-si-o-k-al", "mp-li-co-ni-o")
 ABOVE = "energy_above_hull"

@@ -22,9 +22,9 @@ from ase.build import bulk  # noqa: E402
 from ase.calculators.emt import EMT  # noqa: E402
 from ase.units import Bohr, GPa, Hartree, Rydberg, kcal, kJ, mol  # noqa: E402
 
-from lodewell.crystals.label_consistency import Consistency  # noqa: E402
-from lodewell.crystals.label_keys import LabelKeys  # noqa: E402
-from lodewell.crystals.labels import Labelled, read_labels  # noqa: E402
+from lodewell.crystals.labels.consistency import Consistency  # noqa: E402
+from lodewell.crystals.labels.keys import LabelKeys  # noqa: E402
+from lodewell.crystals.labels.read import Labelled, read_labels  # noqa: E402
 
 Frames = list[Labelled]
 FOLDERS = ("mlearn", "alloys", "silicon-random", "boron-random", "carbon-random", "molecular", "crystals")

@@ -19,10 +19,10 @@ one_thread()
 
 import numpy as np  # noqa: E402
 
-from lodewell.crystals.labels import read_labels  # noqa: E402
+from lodewell.crystals.labels.read import read_labels  # noqa: E402
 from lodewell.fit.data import LabelledSource  # noqa: E402
-from lodewell.fit.meam import fit_meam_files  # noqa: E402
-from lodewell.fit.meam_options import MEAMOptions  # noqa: E402
+from lodewell.fit.meam.options import MEAMOptions  # noqa: E402
+from lodewell.fit.meam.run import fit_meam_files  # noqa: E402
 
 MLEARN = Path(os.environ.get("MLEARN", Path(__file__).parents[2] / "shared" / "data" / "mlearn"))
 # s-MEAM as published by Vita & Trinkle, Comput. Mater. Sci. 200, 110752 (2021): test errors, the energy as an RMSE

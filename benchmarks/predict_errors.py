@@ -48,9 +48,9 @@ def network(row: str, width: int | None) -> Architecture:
 
 def run(row: str, seed: int, args: argparse.Namespace) -> None:
     """Train one network, test it, and write what it says."""
-    from lodewell.predict.dataset import read_dataset
-    from lodewell.predict.fit import fit
-    from lodewell.predict.options import TrainOptions
+    from lodewell.predict.train.dataset import read_dataset
+    from lodewell.predict.train.options import TrainOptions
+    from lodewell.predict.train.run import fit
 
     architecture = network(row, args.width)
     dataset = read_dataset(

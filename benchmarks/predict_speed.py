@@ -23,7 +23,7 @@ SAMPLE, BATCH = 2_048, 64
 
 def write_speed(args: argparse.Namespace) -> None:
     """Measure and report."""
-    from lodewell.predict.dataset import read_dataset
+    from lodewell.predict.train.dataset import read_dataset
     from predict_errors import network
     from predict_report import ROWS
 

@@ -13,11 +13,11 @@ from ase import Atoms
 
 from harness import DATA, report
 from lodewell.crystals.read import read_crystals
-from lodewell.predict.cache import cache_folder
-from lodewell.predict.dataset import read_dataset
 from lodewell.predict.identity import given_id
 from lodewell.predict.model import Model, load_model
-from lodewell.predict.predict import predict
+from lodewell.predict.run import predict
+from lodewell.predict.train.cache import cache_folder
+from lodewell.predict.train.dataset import read_dataset
 
 CRYSTALS, LARGEST = 400, 40
 SHARE, SEED = 0.05, 0  # of benchmarks/properties.yaml

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import lodewell
-from lodewell.potentials.statistical import as_statistical
+from lodewell.potentials.statistical.statistical import as_statistical
 from quality_crystals import CACHE, SPLITS, assert_unseen, held_out
 from quality_decoys import best_of_decoys, decoys, shares
 from quality_relax import by_potential, disturbed, relaxed, same_structure, summary

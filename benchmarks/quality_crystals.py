@@ -14,7 +14,7 @@ from lodewell.crystals.chemistry import element_set, reduced_formula
 from lodewell.crystals.duplicates import duplicate_labels
 from lodewell.crystals.read import read_crystals
 from lodewell.derive.chunk import CLOSEST, HoldOut
-from lodewell.potentials.statistical import Statistical
+from lodewell.potentials.statistical.statistical import Statistical
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data" / "crystals"

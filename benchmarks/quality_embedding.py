@@ -12,14 +12,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numba import njit
 
-from lodewell.crystals._pairs import batch_pairs
 from lodewell.crystals.batch import Batch, Floats, Ints, complete_cells
-from lodewell.crystals.neighbours import Neighbours, most_images, shift_vectors, wrapped_positions
+from lodewell.crystals.neighbours.neighbours import Neighbours, most_images, shift_vectors, wrapped_positions
+from lodewell.crystals.neighbours.pairs import batch_pairs
 from lodewell.derive.features import COUNT, PROJECTIONS, RATTLED, ROWS, STRAINED, STRAINS, STRESS, SWAPPED, SWAPS
 from lodewell.derive.mined import Mined
 from lodewell.derive.similar import _NONMETALS, radius_z, similarity
 from lodewell.potentials.base import Potential
-from lodewell.potentials.statistical import BIN
+from lodewell.potentials.statistical.statistical import BIN
 
 BASIS = 11  # functions of each of the three densities
 DECAY = np.array([0.37, 0.37, 0.9])  # Å

@@ -30,7 +30,8 @@ from harness import RESULTS
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.chemistry import ANION_CLASSES, anion_class_b
 from lodewell.derive import features as rows_of
-from lodewell.derive import pipeline, refine, tables
+from lodewell.derive import refine, tables
+from lodewell.derive import run as pipeline
 from lodewell.derive.features import COUNT, PROJECTIONS, RATTLED, RATTLES, ROWS, STRAINED, STRAINS, SWAPPED, Features
 from lodewell.derive.histograms import _slots
 from lodewell.derive.options import DeriveOptions
@@ -38,8 +39,8 @@ from lodewell.derive.refine import RefineOptions
 from lodewell.derive.similar import radius_z, similarity
 from lodewell.derive.start import coefficients, first_contacts, mixed_correlations, tabulate, walled
 from lodewell.potentials.base import Potential
-from lodewell.potentials.statistical import NO_EVIDENCE, NOTHING_KNOWN, Statistical
-from lodewell.workers import open_workers
+from lodewell.potentials.statistical.statistical import NO_EVIDENCE, NOTHING_KNOWN, Statistical
+from lodewell.workers.open import open_workers
 from quality_crystals import CACHE, DATA, SPLITS, held_out
 from quality_decoys import best_of_decoys, decoys, shares
 from quality_relax import by_potential, disturbed, relaxed, summary

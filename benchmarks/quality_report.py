@@ -11,8 +11,8 @@ import numpy as np
 
 import lodewell
 from harness import RESULTS, report
-from lodewell.judge.thin import thin_p
-from lodewell.potentials.statistical import Statistical
+from lodewell.potentials.statistical.statistical import Statistical
+from lodewell.potentials.statistical.thin import thin_p
 from lodewell.report.style import BLUE, GREEN, GREY, ORANGE, figure, save
 from quality_crystals import CACHE, held_out
 from quality_decoys import shares

@@ -19,7 +19,7 @@ from baselines import lennard_jones_by_radii, overlaps, push_apart
 from harness import RESULTS
 from lodewell.crystals.chemistry import reduced_formula
 from lodewell.potentials.base import Potential
-from lodewell.potentials.statistical import Statistical
+from lodewell.potentials.statistical.statistical import Statistical
 from quality_crystals import assert_unseen, held_out
 from quality_decoys import best_of_decoys, decoys
 from quality_relax import Relaxer, by_potential, disturbed, relaxed, same_structure

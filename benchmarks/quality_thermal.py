@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit
 
 from lodewell.crystals.batch import Batch, Floats
-from lodewell.crystals.neighbours import most_images, shift_vectors, wrapped_positions
-from lodewell.potentials.statistical import Statistical
+from lodewell.crystals.neighbours.neighbours import most_images, shift_vectors, wrapped_positions
+from lodewell.potentials.statistical.statistical import Statistical
 
 SOFT = 2  # thermal decoys a crystal
 _SOFTEST = 0.03  # of the mean stiffness: softer modes, and unstable ones, count as this soft

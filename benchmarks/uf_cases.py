@@ -13,10 +13,10 @@ from typing import Any
 
 from lodewell.fit.data import LabelledSource
 from lodewell.fit.run import Fitted
-from lodewell.fit.uf import fit_uf_files
-from lodewell.fit.uf_options import UFOptions
+from lodewell.fit.uf.options import UFOptions
+from lodewell.fit.uf.run import fit_uf_files
 from lodewell.potentials.store import load
-from lodewell.potentials.uf import UF
+from lodewell.potentials.uf.uf import UF
 
 CACHE = Path(__file__).parent / ".cache" / "uf"
 MLEARN = Path(os.environ.get("MLEARN", Path(__file__).parents[2] / "shared" / "data" / "mlearn"))

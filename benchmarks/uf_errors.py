@@ -18,10 +18,10 @@ from ase.build import bulk  # noqa: E402
 from ase.units import GPa  # noqa: E402
 
 import lodewell  # noqa: E402
-from lodewell.crystals.labels import read_labels  # noqa: E402
-from lodewell.judge.elastic import elastic_constants  # noqa: E402
-from lodewell.judge.test import errors_of  # noqa: E402
-from lodewell.potentials.uf import UF  # noqa: E402
+from lodewell.crystals.labels.read import read_labels  # noqa: E402
+from lodewell.judge.check.elastic import elastic_constants  # noqa: E402
+from lodewell.judge.test.run import errors_of  # noqa: E402
+from lodewell.potentials.uf.uf import UF  # noqa: E402
 from uf_cases import ELEMENTS, PUBLISHED, file_of, fit  # noqa: E402
 
 CASES = ("same", "default", "embed")
@@ -142,7 +142,7 @@ def write_elastic(cases: dict[str, Any]) -> None:
         "Elastic constants of Si (GPa)",
         ["", *ELASTIC, "furthest off", "test errors: meV/atom / eV/Å"],
         rows,
-        "Diamond at rest in each potential, atoms relaxed in each strained cell (`lodewell.judge.elastic`).",
+        "Diamond at rest in each potential, atoms relaxed in each strained cell (`lodewell.judge.check.elastic`).",
     )
 
 

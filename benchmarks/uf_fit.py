@@ -44,8 +44,8 @@ def child(fits: int) -> None:
     """Fit so many times in this process, and print the processor time of the imports and of the last fit."""
     start = time.process_time()
     from lodewell.fit.data import LabelledSource
-    from lodewell.fit.least_squares import Streamed
-    from lodewell.fit.uf import fit_uf_files
+    from lodewell.fit.linear.least_squares import Streamed
+    from lodewell.fit.uf.run import fit_uf_files
     from uf_cases import file_of, options
 
     out: dict[str, Any] = {"imports": time.process_time() - start, "imported_MB": peak_memory_MB()}

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from lodewell import Statistical, neighbour_list
 from lodewell.crystals.chemistry import element_set
-from lodewell.potentials.statistical import BIN, Evidence, Known, table_points
+from lodewell.potentials.statistical.statistical import BIN, Evidence, Known, table_points
 
 # A suite started in the background inherits an ignored Ctrl-C, and so would the commands that it interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

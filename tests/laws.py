@@ -20,7 +20,7 @@ from lodewell import (
     load,
     shipped,
 )
-from lodewell.interop.ase import FromCalculator
+from lodewell.potentials.calculator import FromCalculator
 from tests.conftest import made_up_crystals, mined
 from tests.potentials.gap.made_up_gap import made_up_gap
 from tests.potentials.made_up_meam import made_up_meam

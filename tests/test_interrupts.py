@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from lodewell.interrupts import Interrupts, uninterrupted
-from lodewell.workers import open_workers
+from lodewell.workers.open import open_workers
 
 
 @pytest.fixture(autouse=True)

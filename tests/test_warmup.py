@@ -3,9 +3,9 @@
 import pytest
 
 from lodewell.cli import COMMANDS, app
+from lodewell.cli._warmup import RUNS, steps, warm_up
 from lodewell.compiling import told
 from lodewell.errors import BadOption
-from lodewell.warmup import RUNS, steps, warm_up
 
 
 def test_after_a_warm_up_a_command_compiles_nothing():

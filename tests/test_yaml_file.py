@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from lodewell.cluster import read_queue_file
+from lodewell.config import read_config
 from lodewell.errors import BadFile
-from lodewell.fit.config import read_config
 from lodewell.relax.options import RelaxOptions
+from lodewell.workers.cluster import read_queue_file
 from lodewell.yaml_file import read_yaml
 
 LAUGHS = "\n".join(["a: &a0 [x, x]"] + [f"b{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]" for k in range(1, 12)])

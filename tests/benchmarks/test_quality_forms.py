@@ -80,7 +80,7 @@ def test_heat_moves_atoms_along_what_is_soft(monkeypatch):
     """The second derivatives are those of the energy, and thermal displacements cost less than random ones."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import lodewell
-    from lodewell.crystals.neighbours import most_images, shift_vectors, wrapped_positions
+    from lodewell.crystals.neighbours.neighbours import most_images, shift_vectors, wrapped_positions
     from quality_thermal import _hessian, thermal
 
     table = lodewell.load("spp").in_eV(1.0)

@@ -15,7 +15,7 @@ from lodewell.crystals.read import read_crystals
 from lodewell.errors import BadFile
 from lodewell.fit.labelled_options import LabelledOptions
 from lodewell.fit.run import FitJob, Fitted, run_fit
-from lodewell.judge.test import test as compare
+from lodewell.judge.test.run import test as compare
 
 FAST = ["--no-three-body", "--intervals", "10", "--workers", "1"]
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lodewell.cli import app
-from lodewell.crystals.extxyz_write import extxyz_text
+from lodewell.crystals.formats.extxyz.write import extxyz_text
 from lodewell.crystals.read import read_crystals
 from lodewell.potentials.store import load
 

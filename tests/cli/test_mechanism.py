@@ -194,8 +194,8 @@ def test_what_to_cite(capsys):
 
 
 def test_every_kind_of_potential_has_its_papers_or_none_of_its_own():
-    from lodewell.citations import OF_KIND
     from lodewell.potentials.store import _FAMILIES
+    from lodewell.report.citations import OF_KIND
 
     assert set(_FAMILIES) - set(OF_KIND) == {"table", "sum"}
 

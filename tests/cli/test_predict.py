@@ -30,7 +30,7 @@ def test_without_the_extra_one_line_says_so(verb):
 
 
 def test_the_package_and_its_help_need_no_torch():
-    code = "import lodewell, lodewell.predict.predict, lodewell.predict.calibrate, lodewell.predict.novelty; "
+    code = "import lodewell, lodewell.predict.run, lodewell.predict.calibrate, lodewell.predict.novelty; "
     assert run("predict", "--help", code=f"{code}{WITHOUT_TORCH}").returncode == 0
 
 

@@ -9,7 +9,7 @@ from ase.build import bulk, molecule
 
 from lodewell import Batch, Morse, relax
 from lodewell.crystals.batch import complete_cells
-from lodewell.crystals.neighbours import neighbour_list
+from lodewell.crystals.neighbours.neighbours import neighbour_list
 from lodewell.potentials.base import spatial_order
 
 

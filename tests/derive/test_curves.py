@@ -7,7 +7,7 @@ from lodewell.derive.curves import FLOOR, curve, shrunk, wall
 from lodewell.derive.features import COUNT, SPACING, START
 from lodewell.derive.similar import radius_z, similarity
 from lodewell.derive.start import coefficients, first_contacts, mixed_correlations, tabulate, walled
-from lodewell.potentials.statistical import BIN, table_points
+from lodewell.potentials.statistical.statistical import BIN, table_points
 
 R = table_points(11.0)
 

@@ -18,7 +18,7 @@ from lodewell.derive.curves import FLOOR
 from lodewell.derive.mined import Mined, mine
 from lodewell.derive.options import DeriveOptions
 from lodewell.errors import BadFile, BadOption
-from lodewell.potentials.statistical import BIN, Evidence, Known, table_points
+from lodewell.potentials.statistical.statistical import BIN, Evidence, Known, table_points
 
 from .crystals import REAL, gas, real_crystals
 
@@ -120,7 +120,7 @@ def test_classes_partition_all_crystals():
 
 
 def test_two_workers_make_the_same_table(monkeypatch, faithful):
-    from lodewell.derive import pipeline
+    from lodewell.derive import run as pipeline
 
     monkeypatch.setattr(pipeline, "_CHUNK", 60)
     same_table(lodewell.derive(REAL, recipe="spp-2024", max_above_hull=np.inf, workers=2), faithful, exactly=False)

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 import lodewell
 from lodewell.crystals.write import write_crystals
-from lodewell.derive import checkpoint, pipeline
+from lodewell.derive import checkpoint
+from lodewell.derive import run as pipeline
 from lodewell.derive.chunk import HoldOut
 from lodewell.errors import BadFile
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from lodewell.crystals.batch import Batch
 from lodewell.derive.histograms import pair_histograms, shell_volumes
 from lodewell.derive.mined import mine
-from lodewell.potentials.statistical import BIN
+from lodewell.potentials.statistical.statistical import BIN
 
 from .crystals import gas, generated
 

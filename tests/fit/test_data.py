@@ -10,7 +10,7 @@ from ase.build import bulk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lodewell.crystals.label_survey import survey_labels
+from lodewell.crystals.labels.survey import survey_labels
 from lodewell.errors import BadFile, BadOption
 from lodewell.fit.data import Folds, LabelledSource, check_together, frame_weight, stress_rows
 from lodewell.fit.labelled_options import LabelledOptions

@@ -14,15 +14,15 @@ from ase.io import read, write
 
 import lodewell
 from lodewell.errors import BadFile, BadOption
-from lodewell.fit import gap_stream
 from lodewell.fit.data import LabelledSource
 from lodewell.fit.distances import Distances
-from lodewell.fit.evidence import Products, maximise
-from lodewell.fit.gap import fit_gap_files
-from lodewell.fit.gap_options import GAPOptions
-from lodewell.fit.gap_points import Sample
-from lodewell.fit.gap_space import lay_out
-from lodewell.fit.least_squares import Streamed
+from lodewell.fit.gap import stream as gap_stream
+from lodewell.fit.gap.options import GAPOptions
+from lodewell.fit.gap.points import Sample
+from lodewell.fit.gap.run import fit_gap_files
+from lodewell.fit.gap.space import lay_out
+from lodewell.fit.linear.evidence import Products, maximise
+from lodewell.fit.linear.least_squares import Streamed
 from lodewell.fit.walls import repulsion
 from lodewell.potentials.gap.design import Design
 from lodewell.potentials.gap.gap import GAP

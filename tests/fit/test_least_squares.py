@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lodewell.errors import BadFile, BadOption
-from lodewell.fit.balance import Goal, choose
-from lodewell.fit.held_out import HeldOut
-from lodewell.fit.least_squares import Streamed, Undetermined, merged, solve
+from lodewell.fit.linear.balance import Goal, choose
+from lodewell.fit.linear.held_out import HeldOut
+from lodewell.fit.linear.least_squares import Streamed, Undetermined, merged, solve
 
 KINDS = ("energy", "force")
 

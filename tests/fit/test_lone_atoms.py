@@ -11,16 +11,16 @@ from ase.calculators.emt import EMT
 from ase.io import write
 
 import lodewell
-from lodewell.fit.balance import Goal
 from lodewell.fit.data import LabelledSource
-from lodewell.fit.gap import fit_gap_files
-from lodewell.fit.gap_options import GAPOptions
-from lodewell.fit.meam import fit_meam_files
-from lodewell.fit.meam_options import MEAMOptions
+from lodewell.fit.gap.options import GAPOptions
+from lodewell.fit.gap.run import fit_gap_files
+from lodewell.fit.linear.balance import Goal
+from lodewell.fit.meam.options import MEAMOptions
+from lodewell.fit.meam.run import fit_meam_files
 from lodewell.fit.reference import binding_energies
 from lodewell.fit.run import doubts
-from lodewell.fit.uf import fit_uf_files
-from lodewell.fit.uf_options import UFOptions
+from lodewell.fit.uf.options import UFOptions
+from lodewell.fit.uf.run import fit_uf_files
 
 LONE = {"Cu": 3.51, "Ni": 4.44}  # eV, ASE's EMT
 

@@ -14,18 +14,18 @@ from ase import Atoms
 from ase.build import bulk
 
 from lodewell import ZBL, Batch, LennardJones
-from lodewell.crystals.labels import Labelled
+from lodewell.crystals.labels.read import Labelled
 from lodewell.errors import BadOption, LodewellError
 from lodewell.fit.data import DEVIATORIC, LabelledSource
-from lodewell.fit.meam import fit_meam, fit_meam_files
-from lodewell.fit.meam_descent import Goal, descend, look, placed
-from lodewell.fit.meam_model import Layout, coefficients_of, from_potential, spline_of, to_potential
-from lodewell.fit.meam_options import MEAMOptions
-from lodewell.fit.meam_rows import normal_equations, targets
-from lodewell.fit.meam_search import rounds
-from lodewell.fit.meam_start import random_start
-from lodewell.fit.meam_wall import walled
-from lodewell.potentials.meam import MEAM
+from lodewell.fit.meam.descent import Goal, descend, look, placed
+from lodewell.fit.meam.model import Layout, coefficients_of, from_potential, spline_of, to_potential
+from lodewell.fit.meam.options import MEAMOptions
+from lodewell.fit.meam.rows import normal_equations, targets
+from lodewell.fit.meam.run import fit_meam, fit_meam_files
+from lodewell.fit.meam.search import rounds
+from lodewell.fit.meam.start import random_start
+from lodewell.fit.meam.wall import walled
+from lodewell.potentials.meam.meam import MEAM
 from lodewell.potentials.store import load, read_header
 from tests.potentials.made_up_meam import made_up_meam
 

@@ -14,12 +14,12 @@ import lodewell
 from lodewell.errors import BadOption
 from lodewell.fit.data import LabelledSource
 from lodewell.fit.distances import Distances
-from lodewell.fit.uf import fit_uf_files
-from lodewell.fit.uf_options import UFOptions
-from lodewell.fit.uf_rows import UFRows
-from lodewell.fit.uf_space import lay_out, second_differences
+from lodewell.fit.uf.options import UFOptions
+from lodewell.fit.uf.rows import UFRows
+from lodewell.fit.uf.run import fit_uf_files
+from lodewell.fit.uf.space import lay_out, second_differences
 from lodewell.potentials.bspline import Axis, ending, vanishing
-from lodewell.potentials.uf import UF, Spline2, Spline3
+from lodewell.potentials.uf.uf import UF, Spline2, Spline3
 
 REAL = Path(__file__).parents[1] / "data" / "silicon-labelled.extxyz"
 BARE = UFOptions(cutoff=4.6, cutoff_3body=3.5, intervals_3body=6, wall="none")
@@ -132,8 +132,8 @@ def test_two_elements_and_workers_give_what_one_process_gives(tmp_path):
 
 def test_products_predict_what_orthogonal_transformations_predict():
     """Normal equations are used because on real data they change nothing that matters."""
-    from lodewell.fit.least_squares import Streamed, solve
-    from lodewell.fit.uf_space import roughness
+    from lodewell.fit.linear.least_squares import Streamed, solve
+    from lodewell.fit.uf.space import roughness
 
     train = LabelledSource(REAL, SMALL)
     basis = lay_out(Distances.of(train), [14], SMALL)

@@ -8,9 +8,9 @@ import pytest
 
 from lodewell.errors import BadOption
 from lodewell.fit.distances import Distances
-from lodewell.fit.uf_options import UFOptions
-from lodewell.fit.uf_size import AFFORDABLE, affordable
-from lodewell.fit.uf_space import lay_out
+from lodewell.fit.uf.options import UFOptions
+from lodewell.fit.uf.size import AFFORDABLE, affordable
+from lodewell.fit.uf.space import lay_out
 
 SPECIES = (13, 28, 29, 30)
 

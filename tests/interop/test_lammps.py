@@ -13,7 +13,7 @@ from ase.calculators.lammps import Prism
 import lodewell
 from lodewell import ZBL, LennardJones, Morse
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
-from lodewell.interop.lammps import read_table, write_tables
+from lodewell.interop.lammps.table import read_table, write_tables
 
 ELEMENTS = ["Li", "O", "Na", "S"]
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 import lodewell
 from lodewell.cli import app
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
-from lodewell.interop.lammps_meam import read_meam_spline, write_meam_spline
-from lodewell.potentials.meam import MEAM
+from lodewell.interop.lammps.meam import read_meam_spline, write_meam_spline
+from lodewell.potentials.meam.meam import MEAM
 
 EV_PER_CUBIC_ANGSTROM = 1.6021765e6  # in bar, as LAMMPS has it
 VOIGT = [0, 4, 8, 5, 2, 1]
@@ -103,7 +103,7 @@ def test_a_part_of_the_elements_is_written_and_lone_energies_come_back(tmp_path)
 
 
 def test_uneven_knots_are_laid_on_finer_even_ones_or_refused(tmp_path):
-    from lodewell.potentials.meam_splines import Spline
+    from lodewell.potentials.meam.splines import Spline
 
     even = made_up_meam("Si", seed=7)
     halves = even.phi["Si-Si"].x_k[0] + np.array([0.0, 0.5, 1.0, 2.0, 3.5, 4.0]) * 0.75

@@ -17,14 +17,14 @@ from typer.testing import CliRunner
 import lodewell
 from lodewell.cli import app
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
-from lodewell.interop.quip import read_quip, write_quip
+from lodewell.interop.quip.gap import read_quip, write_quip
 from lodewell.potentials.check import check_potential
 from lodewell.potentials.gap.descriptors import Angle, Distance, Soap, Triplet
 from lodewell.potentials.gap.gap import GAP, Term
 from lodewell.potentials.gap.legs import Legs
-from lodewell.potentials.pair import ZBL, Morse
-from lodewell.potentials.statistical import Statistical
-from lodewell.potentials.table import PairTable
+from lodewell.potentials.pairs.pair import ZBL, Morse
+from lodewell.potentials.pairs.table import PairTable
+from lodewell.potentials.statistical.statistical import Statistical
 
 SOAP = Soap(14, (14, 6), 4.2, 0.8, 4, 3, 0.5, 4.0, 0.9)
 TERMS = [

@@ -14,13 +14,13 @@ import lodewell
 from lodewell import ZBL, Buckingham, LennardJones, Morse, Potential
 from lodewell.cli import app
 from lodewell.errors import BadCrystal, BadOption
-from lodewell.judge import check as check_module
-from lodewell.judge.clusters import dimer, trimer
-from lodewell.judge.dynamics import hot_dynamics
-from lodewell.judge.elastic import elastic_constants, standard_axes, strained
-from lodewell.judge.equation_of_state import birch_murnaghan, equation_of_state
-from lodewell.judge.phonons import phonons
-from lodewell.judge.prototypes import formula_of, relaxed_prototypes
+from lodewell.judge.check import run as check_module
+from lodewell.judge.check.clusters import dimer, trimer
+from lodewell.judge.check.dynamics import hot_dynamics
+from lodewell.judge.check.elastic import elastic_constants, standard_axes, strained
+from lodewell.judge.check.equation_of_state import birch_murnaghan, equation_of_state
+from lodewell.judge.check.phonons import phonons
+from lodewell.judge.check.prototypes import formula_of, relaxed_prototypes
 from lodewell.relax.run import relax
 
 EPSILON, SIGMA = 0.7, 2.0

@@ -18,8 +18,8 @@ import lodewell
 from lodewell import MapOptions, map_crystals
 from lodewell.cli import app
 from lodewell.errors import BadFile, BadOption
-from lodewell.judge import map as judge_map
-from lodewell.judge.kernel_pca import KernelPCA
+from lodewell.judge.map import run as judge_map
+from lodewell.judge.map.kernel_pca import KernelPCA
 from lodewell.potentials.gap.descriptors import Soap
 from lodewell.potentials.gap.gap import GAP, Term
 from lodewell.potentials.gap.legs import Legs

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from lodewell import LennardJones, Statistical, neighbour_list
 from lodewell.crystals.chemistry import element_set
-from lodewell.judge.contacts import ODD
-from lodewell.judge.score import best_first, percentile, score
-from lodewell.potentials.statistical import BIN, Known
+from lodewell.judge.score.contacts import ODD
+from lodewell.judge.score.run import best_first, percentile, score
+from lodewell.potentials.statistical.statistical import BIN, Known
 
 
 def squeezed(atoms: Atoms, to: float) -> Atoms:
@@ -84,7 +84,7 @@ def test_a_squeezed_contact_is_odd_and_named(table, salts):
 
 
 def test_the_share_of_shorter_contacts_is_read_off_the_histogram(table, salts):
-    from lodewell.judge import contacts
+    from lodewell.judge.score import contacts
 
     known = contacts._Known(table)
     p = table.index("Na-Cl")
@@ -229,8 +229,8 @@ def test_a_lost_chunk_keeps_its_rows(salts, tmp_path):
     from ase.io import write
 
     from lodewell.crystals.read import chunks
-    from lodewell.judge.score import _lost
-    from lodewell.workers import Outcome
+    from lodewell.judge.score.run import _lost
+    from lodewell.workers.base import Outcome
 
     write(tmp_path / "a.xyz", salts[:30], format="extxyz")
     write(tmp_path / "b.cif", salts[0])

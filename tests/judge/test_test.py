@@ -15,10 +15,10 @@ import lodewell
 from lodewell import LennardJones, Morse
 from lodewell.cli import app
 from lodewell.crystals.batch import Batch
-from lodewell.crystals.labels import Labelled
+from lodewell.crystals.labels.read import Labelled
 from lodewell.errors import BadFile, BadOption
-from lodewell.judge.nearest import nearest_n
-from lodewell.judge.tally import CalibrationTally, Sample
+from lodewell.judge.test.nearest import nearest_n
+from lodewell.judge.test.tally import CalibrationTally, Sample
 from lodewell.potentials.base import Uncertainty
 
 NUMBERS = {"Cu-Cu": (0.3429, 1.3588, 2.866), "Cu-O": (0.5, 1.6, 1.95), "O-O": (0.2, 1.7, 2.4)}

@@ -4,8 +4,8 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from lodewell.potentials.meam import MEAM
-from lodewell.potentials.meam_splines import Spline
+from lodewell.potentials.meam.meam import MEAM
+from lodewell.potentials.meam.splines import Spline
 
 
 def made_up_meam(*symbols: str, seed: int = 0, even: bool = True, cutoff: float = 5.0, near: float = 4.0) -> MEAM:

@@ -6,9 +6,9 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from lodewell.potentials.bspline import Axis, ending, vanishing
-from lodewell.potentials.embedding import Density, Embedding
-from lodewell.potentials.uf import UF, Knowledge, Spline2, Spline3
-from lodewell.potentials.uf_basis import UFBasis
+from lodewell.potentials.uf.basis import UFBasis
+from lodewell.potentials.uf.embedding import Density, Embedding
+from lodewell.potentials.uf.uf import UF, Knowledge, Spline2, Spline3
 
 
 def made_up_uf(*symbols: str, seed: int = 0, even: bool = True, cutoff: float = 5.0, leg: float = 3.8) -> UF:

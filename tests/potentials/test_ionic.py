@@ -9,7 +9,7 @@ from ase.build import bulk
 
 from lodewell import BornMayer, Coulomb, LennardJones, London, check_potential, lattice_sum, relax, score
 from lodewell.errors import BadCrystal, BadOption, UnsupportedElement
-from lodewell.potentials.ionic import COULOMB
+from lodewell.potentials.ionic.ionic import COULOMB
 
 salt = Coulomb({"Na": 1.0, "Cl": -1.0})
 # Rocksalt MgO after Lewis & Catlow, J. Phys. C 18, 1149 (1985): rigid ions, no shells.

@@ -10,7 +10,7 @@ from scipy.special import expn, gammaincc
 
 from lodewell import lattice_sum, lattice_sum_gradients
 from lodewell.errors import BadCrystal, BadOption
-from lodewell.potentials import _sum_functions as functions
+from lodewell.potentials.ionic import _functions as functions
 
 # NaCl and CsCl in units of the nearest distance; A6 from epsteinlib 0.6.2.
 MADELUNG = {

@@ -10,9 +10,9 @@ from scipy.interpolate import CubicSpline
 
 from lodewell import Batch, neighbour_list
 from lodewell.errors import BadOption, UnsupportedElement
-from lodewell.potentials.meam import MEAM
-from lodewell.potentials.meam_knowledge import Coverage, Ensemble
-from lodewell.potentials.meam_splines import Spline, pack
+from lodewell.potentials.meam.knowledge import Coverage, Ensemble
+from lodewell.potentials.meam.meam import MEAM
+from lodewell.potentials.meam.splines import Spline, pack
 from lodewell.potentials.store import load
 from tests.potentials.made_up_meam import made_up_meam
 
@@ -96,7 +96,7 @@ def test_a_spline_is_scipys_between_its_knots_and_straight_outside(even):
 
 def test_narrow_and_wide_intervals_share_a_spline():
     """The lookup of uneven knots finds every piece, also where intervals differ a thousandfold."""
-    from lodewell.potentials._meam_sums import value
+    from lodewell.potentials.meam._sums import value
 
     x_k = np.array([-3.0, -2.999, -1.0, 0.5, 0.5004, 0.9, 7.0])
     spline = Spline(x_k, np.sin(x_k), (0.1, -0.2))

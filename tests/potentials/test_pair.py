@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lodewell import ZBL, Batch, Buckingham, LennardJones, Morse, Neighbours, PairPotential
 from lodewell.errors import BadOption, UnsupportedElement
-from lodewell.potentials._radial import CHANNELS, ROOM, exponentials
+from lodewell.potentials.pairs._radial import CHANNELS, ROOM, exponentials
 
 
 def dimer(symbols: str, r: float) -> Atoms:

@@ -6,7 +6,7 @@ from ase.build import bulk
 
 from lodewell import ZBL, LennardJones, Morse
 from lodewell.errors import UnsupportedElement
-from lodewell.interop.ase import FromCalculator
+from lodewell.potentials.calculator import FromCalculator
 from lodewell.potentials.sum import Sum
 
 morse = Morse({"Cu-Cu": (0.3429, 1.3588, 2.866), "Cu-O": (0.5, 1.5, 2.0)}, cutoff=5.0)

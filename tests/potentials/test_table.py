@@ -8,7 +8,7 @@ from scipy.interpolate import CubicSpline
 
 from lodewell import Batch, LennardJones, PairTable
 from lodewell.errors import BadOption
-from lodewell.potentials.table import Curves
+from lodewell.potentials.pairs.table import Curves
 
 r = np.linspace(0.8, 5.0, 60)
 u = np.exp(-2.0 * (r - 1.0)) - 0.3 * np.exp(-((r - 2.5) ** 2))

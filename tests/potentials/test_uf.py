@@ -15,8 +15,8 @@ from scipy.special import eval_legendre
 from lodewell.errors import BadOption, UnsupportedElement
 from lodewell.potentials.bspline import Axis, ending, vanishing
 from lodewell.potentials.store import load
-from lodewell.potentials.uf import UF, Knowledge, Spline2, Spline3
-from lodewell.potentials.uf_basis import UFBasis
+from lodewell.potentials.uf.basis import UFBasis
+from lodewell.potentials.uf.uf import UF, Knowledge, Spline2, Spline3
 from tests.potentials.made_up_uf import embedded_uf, made_up_uf, rough_uf
 
 POTENTIALS = {

@@ -9,8 +9,8 @@ from ase.io import write
 
 from lodewell.errors import BadFile, BadOption
 from lodewell.predict.architecture import make_architecture
-from lodewell.predict.cache import Shard
-from lodewell.predict.dataset import Dataset, read_dataset
+from lodewell.predict.train.cache import Shard
+from lodewell.predict.train.dataset import Dataset, read_dataset
 from tests.predict.crystals import salts
 
 ARCHITECTURE = make_architecture("invariant")

@@ -18,13 +18,13 @@ from lodewell.cli import app  # noqa: E402
 from lodewell.errors import BadFile, BadOption  # noqa: E402
 from lodewell.predict.architecture import make_architecture  # noqa: E402
 from lodewell.predict.calibrate import combine, coverage, fit_calibration  # noqa: E402
-from lodewell.predict.dataset import read_dataset  # noqa: E402
-from lodewell.predict.fit import fit  # noqa: E402
 from lodewell.predict.model import Described, Model, load_model  # noqa: E402
 from lodewell.predict.novelty import fit_novelty, strangeness  # noqa: E402
-from lodewell.predict.options import TrainOptions  # noqa: E402
-from lodewell.predict.predict import Prediction  # noqa: E402
+from lodewell.predict.run import Prediction  # noqa: E402
 from lodewell.predict.targets import Target  # noqa: E402
+from lodewell.predict.train.dataset import read_dataset  # noqa: E402
+from lodewell.predict.train.options import TrainOptions  # noqa: E402
+from lodewell.predict.train.run import fit  # noqa: E402
 from lodewell.report.model_card import heldout  # noqa: E402
 from tests.predict.crystals import salts  # noqa: E402
 
@@ -160,7 +160,7 @@ def test_what_goes_wrong_unforeseen_costs_its_row(model):
 
 
 def test_batches_are_small_in_memory(model):
-    from lodewell.predict.predict import BATCH, BATCH_BYTES, _batches
+    from lodewell.predict.run import BATCH, BATCH_BYTES, _batches
 
     size = BATCH_BYTES // 3
     large = [(Prediction("", k, None), {"density": np.zeros(size, np.uint8)}) for k in range(7)]
@@ -177,8 +177,8 @@ def test_files_and_workers_give_the_same(trained, model, tmp_path, monkeypatch):
     for k, atoms in enumerate(crystals[:5]):
         write(tmp_path / f"{k}.cif", atoms)
     (tmp_path / "bad.cif").write_text("nothing", encoding="utf-8")
-    monkeypatch.setattr("lodewell.predict.predict.CHUNK", 1)
-    monkeypatch.setattr("lodewell.predict.predict.FEW", 1)
+    monkeypatch.setattr("lodewell.predict.run.CHUNK", 1)
+    monkeypatch.setattr("lodewell.predict.run.FEW", 1)
     rows = lodewell.predict(tmp_path, trained, workers=2)
     assert [Path(row.file).name for row in rows] == ["0.cif", "1.cif", "2.cif", "3.cif", "4.cif", "bad.cif"]
     assert rows[-1].error is not None
@@ -359,7 +359,7 @@ def test_a_lost_chunk_costs_a_row_for_each_entry(model, tmp_path, monkeypatch):
 
 def test_ctrl_c_keeps_what_was_finished(trained, tmp_path, monkeypatch):
     write(tmp_path / "salts.extxyz", salts(each=1)[:4])
-    from lodewell.predict import predict as module
+    from lodewell.predict import run as module
 
     whole = module.predict_stream
 

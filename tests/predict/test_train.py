@@ -14,11 +14,11 @@ torch = pytest.importorskip("torch")
 
 from lodewell.errors import BadFile, BadOption, LodewellError  # noqa: E402
 from lodewell.predict.architecture import make_architecture  # noqa: E402
-from lodewell.predict.dataset import Dataset, read_dataset  # noqa: E402
-from lodewell.predict.fit import fit, suggest_rate, train  # noqa: E402
 from lodewell.predict.model import load_model  # noqa: E402
-from lodewell.predict.options import TrainOptions  # noqa: E402
-from lodewell.predict.train import NotANumber, Run, Task, find_rate, train_member  # noqa: E402
+from lodewell.predict.train.dataset import Dataset, read_dataset  # noqa: E402
+from lodewell.predict.train.loop import NotANumber, Run, Task, find_rate, train_member  # noqa: E402
+from lodewell.predict.train.options import TrainOptions  # noqa: E402
+from lodewell.predict.train.run import fit, suggest_rate, train  # noqa: E402
 from tests.predict.crystals import salts  # noqa: E402
 
 SMALL = {"width": 16, "channels": 16, "layers": 2, "charges": 2}

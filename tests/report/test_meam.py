@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 import lodewell
 from lodewell.cli import app
 from lodewell.errors import BadOption
-from lodewell.potentials.meam_knowledge import Coverage
+from lodewell.potentials.meam.knowledge import Coverage
 from lodewell.report.meam import describe, seen_by
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from lodewell import LennardJones
 from lodewell.errors import BadFile, UnsupportedElement
-from lodewell.judge.thin import thin_p
+from lodewell.potentials.statistical.thin import thin_p
 from lodewell.report.pairs import minima, pair_rows, potential_rows, statistical
 
 

@@ -10,7 +10,7 @@ import lodewell
 from lodewell import ZBL, BornMayer, Buckingham, Coulomb, London, Morse
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
 from lodewell.interop.curves import curve_index
-from lodewell.potentials.pair import pair_name, pair_species
+from lodewell.potentials.pairs.pair import pair_name, pair_species
 from lodewell.report.bonds import longest_bond, well
 from lodewell.report.curves import _window, show
 from lodewell.report.pairs import pair_rows

@@ -5,7 +5,7 @@ A family's command is a few lines:
     @takes(UFOptions, config=True)
     def command(train: TrainPaths, out: OutPotential, test: TestPaths = None, options: UFOptions = UFOptions(),
                 workers: WorkerCount = None, cluster: ClusterSpec = None, as_json: AsJson = False) -> None:
-        from lodewell.fit.uf import fit_uf_files
+        from lodewell.fit.uf.run import fit_uf_files
         fit_and_show("uf", fit_uf_files, train, test, out, options, workers, cluster, as_json)
 """
 

@@ -9,10 +9,10 @@ import typer
 
 from lodewell.cli.fields import takes
 from lodewell.cli.options import AsJson, FigureFile, PotentialArgument
-from lodewell.judge.check_options import CheckOptions
+from lodewell.judge.check.options import CheckOptions
 
 if TYPE_CHECKING:
-    from lodewell.judge.findings import Report
+    from lodewell.judge.check.findings import Report
 
 COLOURS = {"ok": "green", "look": "yellow", "bad": "bold red", "skipped": "dim"}
 
@@ -43,7 +43,7 @@ def command(
 
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json
-    from lodewell.judge.check import check
+    from lodewell.judge.check.run import check
 
     with progress("checking") as bar:
         report = check(potential, crystal or None, progress=bar.describe, **asdict(options))

@@ -18,7 +18,7 @@ def command(
     bibtex: Annotated[bool, typer.Option("--bibtex", help="Print entries for a .bib file.")] = False,
 ) -> None:
     """Say how to cite lodewell, and the papers behind a potential and its data."""
-    from lodewell.citations import references
+    from lodewell.report.citations import references
 
     found = references(potential)
     if bibtex:

@@ -10,7 +10,7 @@ import typer
 from lodewell.cli.options import AsJson, ContradictionsOption, FigureFile, OnContradiction
 
 if TYPE_CHECKING:
-    from lodewell.judge.compare import Comparison
+    from lodewell.judge.compare.run import Comparison
     from lodewell.potentials.base import Potential
 
 
@@ -46,7 +46,7 @@ def command(
 
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json
-    from lodewell.judge.compare import add_named, compare
+    from lodewell.judge.compare.run import add_named, compare
 
     engines: dict[str, Potential] = {}
     for given in potentials:

@@ -50,7 +50,7 @@ def command(
     from lodewell.cli.progress import progress
     from lodewell.crystals.count import about_how_many
     from lodewell.derive.chunk import HoldOut, read_formulas
-    from lodewell.derive.pipeline import derive
+    from lodewell.derive.run import derive
 
     formulas = read_formulas(exclude) if exclude is not None else frozenset[str]()
     with progress("mining crystals", partial(about_how_many, paths)) as bar:

@@ -45,7 +45,7 @@ def command(
 ) -> None:
     """Write a potential for LAMMPS (table, uf3, meam/spline, quip), GULP (spline library), as CSV or .lodewell."""
     from lodewell.interop.export import export
-    from lodewell.potentials.statistical import Statistical
+    from lodewell.potentials.statistical.statistical import Statistical
     from lodewell.potentials.store import load
 
     model = load(potential)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
-from lodewell.fit.config import convert, make_options
+from lodewell.config import convert, make_options
 
 ConfigFile = Annotated[
     Path | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lodewell.cli._fit_common import OutPotential, TestPaths, TrainPaths, fit_and_show
 from lodewell.cli.fields import takes
 from lodewell.cli.options import AsJson, ClusterSpec, WorkerCount
-from lodewell.fit.gap_options import GAPOptions
+from lodewell.fit.gap.options import GAPOptions
 
 
 @takes(GAPOptions, config=True)
@@ -19,6 +19,6 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Fit a Gaussian approximation potential (GAP) to energies, forces and stresses."""
-    from lodewell.fit.gap import fit_gap_files
+    from lodewell.fit.gap.run import fit_gap_files
 
     fit_and_show("gap", fit_gap_files, train, test, out, options, workers, cluster, as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lodewell.cli._fit_common import OutPotential, TestPaths, TrainPaths, fit_and_show
 from lodewell.cli.fields import takes
 from lodewell.cli.options import AsJson, ClusterSpec, WorkerCount
-from lodewell.fit.meam_options import MEAMOptions
+from lodewell.fit.meam.options import MEAMOptions
 
 
 @takes(MEAMOptions, config=True)
@@ -22,6 +22,6 @@ def command(
 
     An interrupted fit leaves the best so far in FILE, and FILE.partial, from which the same command goes on.
     """
-    from lodewell.fit.meam import fit_meam_files
+    from lodewell.fit.meam.run import fit_meam_files
 
     fit_and_show("meam", fit_meam_files, train, test, out, options, workers, cluster, as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lodewell.cli._fit_common import OutPotential, TestPaths, TrainPaths, fit_and_show
 from lodewell.cli.fields import takes
 from lodewell.cli.options import AsJson, ClusterSpec, WorkerCount
-from lodewell.fit.uf_options import UFOptions
+from lodewell.fit.uf.options import UFOptions
 
 
 @takes(UFOptions, config=True)
@@ -19,6 +19,6 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Fit two- and three-body splines (UF) to energies, forces and stresses by linear least squares."""
-    from lodewell.fit.uf import fit_uf_files
+    from lodewell.fit.uf.run import fit_uf_files
 
     fit_and_show("uf", fit_uf_files, train, test, out, options, workers, cluster, as_json)

@@ -9,11 +9,11 @@ import typer
 
 from lodewell.cli.fields import takes
 from lodewell.cli.options import AsJson, CrystalPaths
-from lodewell.judge.map_options import MapOptions
+from lodewell.judge.map.options import MapOptions
 
 if TYPE_CHECKING:
-    from lodewell.judge.map import CrystalMap
-    from lodewell.judge.map_rows import Mapped
+    from lodewell.judge.map.rows import Mapped
+    from lodewell.judge.map.run import CrystalMap
 
 
 @takes(MapOptions)
@@ -41,7 +41,7 @@ def command(
     """Draw a map of crystals or of their atoms: SOAP vectors, laid out so that alike ones are near each other."""
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json, print_passed_over
-    from lodewell.judge.map import map_crystals
+    from lodewell.judge.map.run import map_crystals
 
     with progress("reading crystals") as bar:
         found = map_crystals(paths, options, potential=potential, progress=bar.describe)

@@ -10,7 +10,7 @@ import typer
 from lodewell.cli.options import AsJson, CrystalPaths, FigureFile, StrictFormula, WorkerCount
 
 if TYPE_CHECKING:
-    from lodewell.predict.predict import Prediction
+    from lodewell.predict.run import Prediction
 
 _LISTED = 8  # refusals and warnings that are printed one by one
 
@@ -46,7 +46,7 @@ def command(
     from lodewell.cli.screen import print_json, print_passed_over
     from lodewell.crystals.count import about_how_many
     from lodewell.files import check_writable
-    from lodewell.predict.predict import predict_stream
+    from lodewell.predict.run import predict_stream
 
     if figure is not None:
         from lodewell.report.style import figure_path

@@ -13,7 +13,7 @@ from lodewell.cli.options import AsJson, ClusterSpec, CrystalPaths, PotentialNam
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lodewell.judge.score import Scored
+    from lodewell.judge.score.run import Scored
 
 
 class Order(StrEnum):
@@ -48,7 +48,7 @@ def command(
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json, print_passed_over
     from lodewell.crystals.count import about_how_many
-    from lodewell.judge.score import ranked, score_stream, wants_hull
+    from lodewell.judge.score.run import ranked, score_stream, wants_hull
     from lodewell.potentials.store import load
 
     model = load(potential)
@@ -91,7 +91,7 @@ def _show(rows: list[Scored], sort: Order, limit: int, potential: str, unit: str
 
     from lodewell.cli.tables import console, marked, say_remarks
     from lodewell.crystals.names import places
-    from lodewell.judge.score import best_first
+    from lodewell.judge.score.run import best_first
 
     screen, names = console(), places(rows)
     good = best_first(rows)

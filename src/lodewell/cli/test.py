@@ -10,8 +10,8 @@ import typer
 from lodewell.cli.options import AsJson, ContradictionsOption, FigureFile, OnContradiction, PotentialArgument
 
 if TYPE_CHECKING:
-    from lodewell.judge.tally import Error
-    from lodewell.judge.test import Errors, Group
+    from lodewell.judge.test.run import Errors, Group
+    from lodewell.judge.test.tally import Error
 
 SHOWN = 8  # lines about frames left out
 
@@ -55,8 +55,8 @@ def command(
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json
     from lodewell.crystals.count import about_how_many
-    from lodewell.crystals.label_keys import LabelKeys
-    from lodewell.judge.test import test
+    from lodewell.crystals.labels.keys import LabelKeys
+    from lodewell.judge.test.run import test
 
     keys = LabelKeys(energy=energy, forces=forces, stress=stress, virial=virial, config_type=config_type)
     with progress("testing", partial(about_how_many, data)) as bar:

@@ -10,7 +10,7 @@ import typer
 
 from lodewell.cli.fields import takes
 from lodewell.cli.options import AsJson
-from lodewell.predict.options import TrainOptions
+from lodewell.predict.train.options import TrainOptions
 
 _LISTED = 8  # refusals that are printed one by one
 
@@ -39,7 +39,7 @@ def command(
 
     need_torch()
     from lodewell.cli.progress import progress
-    from lodewell.predict.fit import suggest_rate, train
+    from lodewell.predict.train.run import suggest_rate, train
 
     if find_lr:
         rate = suggest_rate(options, out)

@@ -20,9 +20,9 @@ def command(
     """
     import time
 
+    from lodewell.cli._warmup import steps, warm_up
     from lodewell.compiled import kept_in, uncached
     from lodewell.compiling import NO_CACHE, told
-    from lodewell.warmup import steps, warm_up
 
     for name in steps(commands):
         begun: list[bool] = []

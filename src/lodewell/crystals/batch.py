@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from lodewell.crystals.skew import compact_cells
+from lodewell.crystals.neighbours.skew import compact_cells
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
 from lodewell.crystals.batch import Ints
-from lodewell.crystals.neighbours import neighbour_list
+from lodewell.crystals.neighbours.neighbours import neighbour_list
 
 
 def dimensions(atoms: Atoms, reach: float = 6.0) -> int:

@@ -17,10 +17,10 @@ from typing import Literal
 import numpy as np
 from ase import Atoms
 
-from lodewell.crystals.ase_files import check_database
-from lodewell.crystals.extxyz import cut_frames, parse_frames
-from lodewell.crystals.json_lines import cut_lines
-from lodewell.crystals.json_stream import cut_entries, parse_entries
+from lodewell.crystals.formats.ase import check_database
+from lodewell.crystals.formats.extxyz.read import cut_frames, parse_frames
+from lodewell.crystals.formats.json.lines import cut_lines
+from lodewell.crystals.formats.json.stream import cut_entries, parse_entries
 from lodewell.crystals.paths import READ_FORMATS, Found, find_files, is_compressed
 from lodewell.crystals.remarks import CONTRADICTION
 from lodewell.crystals.single import read_single

@@ -11,13 +11,13 @@ from typing import TypeAlias
 
 from ase import Atoms
 
-from lodewell.crystals.cif import read_cif
-from lodewell.crystals.json_lines import are_lines, read_lines
-from lodewell.crystals.json_stream import cut_entries, parse_entries
+from lodewell.crystals.formats import airss, castep, vasp
+from lodewell.crystals.formats.cif import read_cif
+from lodewell.crystals.formats.json.documents import crystal_or_reason
+from lodewell.crystals.formats.json.layouts import entries
+from lodewell.crystals.formats.json.lines import are_lines, read_lines
+from lodewell.crystals.formats.json.stream import cut_entries, parse_entries
 from lodewell.errors import BadCrystal, BadFile
-from lodewell.interop import airss, castep, vasp
-from lodewell.interop.json_documents import crystal_or_reason
-from lodewell.interop.json_layouts import entries
 from lodewell.text import parsed_json
 
 Outcome: TypeAlias = Atoms | str

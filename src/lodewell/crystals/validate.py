@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lodewell.compiled import inner, kernel
 from lodewell.crystals.elements import element_of_site
-from lodewell.crystals.images import invert
+from lodewell.crystals.neighbours.images import invert
 from lodewell.errors import BadCrystal
 
 COINCIDENT = 0.1  # Å; the shortest bond there is, H-H, has 0.74

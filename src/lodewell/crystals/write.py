@@ -14,12 +14,12 @@ from typing import IO, Any, cast
 
 from ase import Atoms
 
-from lodewell.crystals.extxyz_write import extxyz_frame
+from lodewell.crystals.formats.extxyz.write import extxyz_frame
+from lodewell.crystals.formats.json import jarvis, optimade, pymatgen
+from lodewell.crystals.formats.vasp import to_poscar
 from lodewell.crystals.names import TAGS, tag_line
 from lodewell.errors import BadCrystal, BadOption
 from lodewell.files import atomic_path, bare_name, write_failure
-from lodewell.interop import jarvis, optimade, pymatgen
-from lodewell.interop.vasp import to_poscar
 from lodewell.text import SPELT_OUT
 
 AT_ONCE = 500  # pieces of text joined before they are written

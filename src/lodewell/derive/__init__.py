@@ -2,4 +2,4 @@
 
 from lodewell._verb import make_callable
 
-make_callable(__name__, "pipeline")
+make_callable(__name__, "run")

@@ -12,7 +12,7 @@ from ase import Atoms, units
 from lodewell.crystals.batch import Batch
 from lodewell.crystals.read import read_crystals
 from lodewell.errors import BadFile
-from lodewell.potentials.statistical import Statistical
+from lodewell.potentials.statistical.statistical import Statistical
 
 MODULUS_KEYS = ("K_vrh", "k_vrh", "bulk_modulus", "bulk_modulus_vrh")
 _STRAIN = 0.01  # in length

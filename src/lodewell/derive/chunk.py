@@ -21,7 +21,7 @@ from lodewell.derive.mined import Mine, mine
 from lodewell.derive.options import DeriveOptions
 from lodewell.errors import BadFile
 from lodewell.files import read_bytes
-from lodewell.potentials.statistical import BIN
+from lodewell.potentials.statistical.statistical import BIN
 
 CLOSEST = 0.5  # Å; no two atoms of a crystal are closer, so one that says so is wrong
 

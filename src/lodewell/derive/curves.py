@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lodewell.crystals.batch import Floats
-from lodewell.potentials.statistical import BIN, table_points
+from lodewell.potentials.statistical.statistical import BIN, table_points
 
 WALL = 1e5  # U(0) of every published curve
 FLOOR = float(np.exp(-5.0))  # a bin that no crystal visits beyond the first contact is rare, not forbidden

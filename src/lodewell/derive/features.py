@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lodewell.compiled import inner, kernel
-from lodewell.crystals._pairs import batch_pairs
 from lodewell.crystals.batch import Batch, Floats, Ints, complete_cells
-from lodewell.crystals.neighbours import most_images, shift_vectors, wrapped_positions
+from lodewell.crystals.neighbours.neighbours import most_images, shift_vectors, wrapped_positions
+from lodewell.crystals.neighbours.pairs import batch_pairs
 from lodewell.derive.histograms import _slots
 from lodewell.derive.similar import radius_z
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lodewell.compiled import inner, kernel
-from lodewell.crystals._pairs import crystal_pairs, wrap
 from lodewell.crystals.batch import Batch, Floats, Ints, complete_cells
-from lodewell.crystals.images import image_range, invert, lower_triangle, short_axis_first
-from lodewell.crystals.neighbours import shift_vectors, wrapped_positions
+from lodewell.crystals.neighbours.images import image_range, invert, lower_triangle, short_axis_first
+from lodewell.crystals.neighbours.neighbours import shift_vectors, wrapped_positions
+from lodewell.crystals.neighbours.pairs import crystal_pairs, wrap
 
 # Above this many atoms a cell list beats walking every pair of atoms.
 _CELL_LIST_FROM = 400

@@ -9,8 +9,8 @@ import numpy as np
 
 from lodewell.crystals.batch import Batch, Floats
 from lodewell.derive.checkpoint import Progress
-from lodewell.potentials.statistical import Known, Statistical
-from lodewell.workers import Workers
+from lodewell.potentials.statistical.statistical import Known, Statistical
+from lodewell.workers.base import Workers
 
 _PART = 200  # crystals; their pairs within the cutoff are in memory together
 

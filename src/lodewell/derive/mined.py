@@ -16,7 +16,7 @@ from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.chemistry import anion_class_b, element_set, reduced_formula
 from lodewell.crystals.duplicates import fingerprints
 from lodewell.derive.histograms import pair_histograms
-from lodewell.potentials.statistical import BIN
+from lodewell.potentials.statistical.statistical import BIN
 
 Singles = NDArray[np.float32]
 

@@ -6,7 +6,7 @@ import numpy as np
 from ase.data import covalent_radii
 
 from lodewell.crystals.batch import Floats, Ints
-from lodewell.potentials.statistical import periodic_column
+from lodewell.potentials.statistical.statistical import periodic_column
 
 # Atoms of non-metals meet each other, and metals, further out than their covalent radii say.
 _NONMETALS = np.array([1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 33, 34, 35, 52, 53])

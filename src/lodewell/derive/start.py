@@ -9,7 +9,7 @@ from lodewell.crystals.batch import Floats, Ints
 from lodewell.derive.curves import wall
 from lodewell.derive.features import COUNT, ENDING, SPACING, START
 from lodewell.derive.similar import radius_z
-from lodewell.potentials.statistical import BIN, table_points
+from lodewell.potentials.statistical.statistical import BIN, table_points
 
 _FINE = START + SPACING / 8.0 * np.arange(8 * COUNT)
 _TAIL = (1.5, 2.4)  # scaled distances between which the start fades out: what lies beyond is mostly chance

@@ -19,8 +19,8 @@ from lodewell.derive.options import DeriveOptions
 from lodewell.derive.refine import RefineOptions, refine
 from lodewell.derive.similar import radius_z, similarity
 from lodewell.derive.start import coefficients, first_contacts, mixed_correlations, tabulate, walled
-from lodewell.potentials.statistical import NOTHING_KNOWN, Evidence, Statistical, table_points
-from lodewell.workers import Workers
+from lodewell.potentials.statistical.statistical import NOTHING_KNOWN, Evidence, Statistical, table_points
+from lodewell.workers.base import Workers
 
 logger = logging.getLogger(__name__)
 

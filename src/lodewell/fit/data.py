@@ -13,8 +13,8 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Floats, Ints
-from lodewell.crystals.label_survey import Survey, survey_labels
-from lodewell.crystals.labels import Labelled, LabelledChunk, cut_labels
+from lodewell.crystals.labels.read import Labelled, LabelledChunk, cut_labels
+from lodewell.crystals.labels.survey import Survey, survey_labels
 from lodewell.errors import BadFile, BadOption, did_you_mean
 from lodewell.fit.labelled_options import LabelledOptions
 from lodewell.fit.reference import References, Spread, composition_spread, reference_energies

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lodewell.crystals.batch import Floats
-from lodewell.crystals.labels import Labelled
-from lodewell.crystals.neighbours import neighbour_list
+from lodewell.crystals.labels.read import Labelled
+from lodewell.crystals.neighbours.neighbours import neighbour_list
 
 REACH = 8.0  # Å, as far as is looked
 WIDTH = 0.02  # Å, of a bin

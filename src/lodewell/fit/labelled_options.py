@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lodewell.crystals.label_keys import LabelKeys
+from lodewell.crystals.labels.keys import LabelKeys
 from lodewell.errors import BadOption
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
 from lodewell.crystals.batch import Flags
-from lodewell.crystals.label_survey import Survey
+from lodewell.crystals.labels.survey import Survey
 from lodewell.errors import BadOption, did_you_mean
 
 _LEAST_TO_TELL = 10  # frames beyond the number of elements

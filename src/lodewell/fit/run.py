@@ -22,7 +22,7 @@ from lodewell.potentials.base import Potential
 from lodewell.text import json_text
 
 if TYPE_CHECKING:
-    from lodewell.judge.test import Errors
+    from lodewell.judge.test.run import Errors
 
 Report = Callable[[str, int, int | None], None]  # what is going on, steps done, steps in all if known
 
@@ -127,7 +127,7 @@ def run_fit(
     file = fitted.potential.save(job.out, **about)
     errors = None
     if test is not None:
-        from lodewell.judge.test import errors_of
+        from lodewell.judge.test.run import errors_of
 
         done = 0
 

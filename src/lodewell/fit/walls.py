@@ -10,10 +10,10 @@ from scipy.interpolate import CubicSpline
 from lodewell.crystals.batch import Floats
 from lodewell.fit.distances import Distances
 from lodewell.potentials.base import Potential
-from lodewell.potentials.pair import ZBL
+from lodewell.potentials.pairs.pair import ZBL
+from lodewell.potentials.pairs.table import PairTable
 from lodewell.potentials.store import load
-from lodewell.potentials.table import PairTable
-from lodewell.potentials.uf import UF, Pair, Spline2
+from lodewell.potentials.uf.uf import UF, Pair, Spline2
 
 _POINTS = 200
 _NEAREST = 0.3  # Å; further in, a wall goes on straight

@@ -19,7 +19,7 @@ from lodewell.interop.curves import (
     pairs_of,
 )
 from lodewell.potentials.base import Potential
-from lodewell.potentials.statistical import Statistical
+from lodewell.potentials.statistical.statistical import Statistical
 
 HEADER = "r_A,U,standard_error"
 

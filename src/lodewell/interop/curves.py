@@ -14,11 +14,11 @@ from lodewell.crystals.chemistry import ANION_CLASSES
 from lodewell.errors import BadOption, UnsupportedElement
 from lodewell.files import write_failure
 from lodewell.potentials.base import Potential
-from lodewell.potentials.pair import PairPotential, pair_name
-from lodewell.potentials.statistical import Statistical, as_statistical
+from lodewell.potentials.pairs.pair import PairPotential, pair_name
+from lodewell.potentials.pairs.table import CurvePotential
+from lodewell.potentials.statistical.statistical import Statistical, as_statistical
 from lodewell.potentials.sum import Sum
-from lodewell.potentials.table import CurvePotential
-from lodewell.potentials.uf import UF
+from lodewell.potentials.uf.uf import UF
 
 
 def pair_curve(

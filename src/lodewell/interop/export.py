@@ -9,7 +9,7 @@ from lodewell.errors import BadOption
 from lodewell.interop.curves import folder
 from lodewell.potentials.base import Potential
 from lodewell.potentials.store import load
-from lodewell.potentials.uf import UF
+from lodewell.potentials.uf.uf import UF
 
 FORMATS = ("lammps", "quip", "gulp", "csv", "lodewell")
 
@@ -70,22 +70,22 @@ def _to_lammps(
     if model.kind == "gap":
         return _to_quip(model, elements, out)
     if model.kind == "meam":
-        from lodewell.interop.lammps_meam import write_meam_spline
-        from lodewell.potentials.meam import MEAM
+        from lodewell.interop.lammps.meam import write_meam_spline
+        from lodewell.potentials.meam.meam import MEAM
 
         assert isinstance(model, MEAM)
         return write_meam_spline(model, elements, out)
     if isinstance(model, UF) and (points is None or model.triples or model.embeddings):
-        from lodewell.interop.lammps_uf3 import write_uf3
+        from lodewell.interop.lammps.uf3 import write_uf3
 
         return write_uf3(model, elements, out)
-    from lodewell.interop.lammps import POINTS, write_tables
+    from lodewell.interop.lammps.table import POINTS, write_tables
 
     return write_tables(model, elements, out, variant=variant, points=points or POINTS)
 
 
 def _to_quip(model: Potential, elements: str | Sequence[str] | None, out: str | Path) -> list[Path]:
-    from lodewell.interop.quip import write_quip
+    from lodewell.interop.quip.gap import write_quip
     from lodewell.potentials.gap.gap import GAP
 
     if not isinstance(model, GAP):

@@ -25,11 +25,11 @@ from ase.data import chemical_symbols
 
 from lodewell.crystals.batch import Batch, Floats
 from lodewell.crystals.given import given_atoms
-from lodewell.crystals.neighbours import NO_PLACE, Neighbours
+from lodewell.crystals.neighbours.neighbours import NO_PLACE, Neighbours
 from lodewell.errors import BadCrystal, BadOption, UnsupportedElement
 
 if TYPE_CHECKING:
-    from lodewell.interop.ase import LodewellCalculator
+    from lodewell.potentials.calculator import LodewellCalculator
     from lodewell.potentials.sum import Sum
 
 # From this size on, atoms are visited in the order of their place in space: their neighbours then share cache lines.
@@ -201,7 +201,7 @@ class Potential(ABC):
 
     def calculator(self, skin: float = 0.5) -> LodewellCalculator:
         """Return an ASE calculator of this potential, for ASE itself and everything that drives it."""
-        from lodewell.interop.ase import LodewellCalculator
+        from lodewell.potentials.calculator import LodewellCalculator
 
         return LodewellCalculator(self, skin=skin)
 

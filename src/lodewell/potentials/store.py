@@ -27,26 +27,26 @@ LONGEST_CUTOFF = 100.0  # Å; a pair list beyond has no end
 
 # Where each family lives: a file names its family, and only that module is imported.
 _FAMILIES = {
-    "lennard-jones": "lodewell.potentials.pair:LennardJones",
-    "morse": "lodewell.potentials.pair:Morse",
-    "buckingham": "lodewell.potentials.pair:Buckingham",
-    "zbl": "lodewell.potentials.pair:ZBL",
-    "table": "lodewell.potentials.table:PairTable",
-    "uf": "lodewell.potentials.uf:UF",
-    "statistical": "lodewell.potentials.statistical:Statistical",
+    "lennard-jones": "lodewell.potentials.pairs.pair:LennardJones",
+    "morse": "lodewell.potentials.pairs.pair:Morse",
+    "buckingham": "lodewell.potentials.pairs.pair:Buckingham",
+    "zbl": "lodewell.potentials.pairs.pair:ZBL",
+    "table": "lodewell.potentials.pairs.table:PairTable",
+    "uf": "lodewell.potentials.uf.uf:UF",
+    "statistical": "lodewell.potentials.statistical.statistical:Statistical",
     "sum": "lodewell.potentials.sum:Sum",
-    "meam": "lodewell.potentials.meam:MEAM",
+    "meam": "lodewell.potentials.meam.meam:MEAM",
     "gap": "lodewell.potentials.gap.gap:GAP",
-    "coulomb": "lodewell.potentials.ionic:Coulomb",
-    "london": "lodewell.potentials.ionic:London",
-    "born-mayer": "lodewell.potentials.ionic:BornMayer",
+    "coulomb": "lodewell.potentials.ionic.ionic:Coulomb",
+    "london": "lodewell.potentials.ionic.ionic:London",
+    "born-mayer": "lodewell.potentials.ionic.ionic:BornMayer",
 }
 
 # Files of other codes by the end of their names, and the functions that read them.
 _FOREIGN = {
-    ".uf3": "lodewell.interop.lammps_uf3:read_uf3",
-    ".meam.spline": "lodewell.interop.lammps_meam:read_meam_spline",
-    ".xml": "lodewell.interop.quip:read_quip",
+    ".uf3": "lodewell.interop.lammps.uf3:read_uf3",
+    ".meam.spline": "lodewell.interop.lammps.meam:read_meam_spline",
+    ".xml": "lodewell.interop.quip.gap:read_quip",
 }
 
 

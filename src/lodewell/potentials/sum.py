@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from lodewell.crystals.batch import Batch, Floats
-from lodewell.crystals.neighbours import Neighbours
+from lodewell.crystals.neighbours.neighbours import Neighbours
 from lodewell.errors import BadOption
 from lodewell.potentials.base import Potential
 

@@ -8,4 +8,4 @@ from __future__ import annotations
 
 from lodewell._verb import make_callable
 
-make_callable(__name__, home="predict")
+make_callable(__name__, home="run")

@@ -1,4 +1,4 @@
-"""The two parts of f(r) that images and reciprocal vectors hold, in torch; as `potentials/_sum_functions.py`.
+"""The two parts of f(r) that images and reciprocal vectors hold, in torch; as `potentials/ionic/_functions.py`.
 
 `eta` broadcasts with what it is asked for. Derivatives come from autograd, to any order.
 """
@@ -9,7 +9,7 @@ import math
 
 import torch
 
-from lodewell.potentials._lattice_sums import EXPONENTIAL, POWER, SCREENED
+from lodewell.potentials.ionic._lattice_sums import EXPONENTIAL, POWER, SCREENED
 
 
 def short(kind: int, a: float, eta: torch.Tensor, square: torch.Tensor) -> torch.Tensor:

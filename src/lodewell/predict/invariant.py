@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.data import covalent_radii
 from numpy.typing import NDArray
 
-from lodewell.potentials.lattice_sums import lattice_sum
+from lodewell.potentials.ionic.lattice_sums import lattice_sum
 from lodewell.predict import _geometry
 from lodewell.predict.architecture import Architecture, Arrays, Field
 from lodewell.predict.orbits import CUTOFF, Orbits, orbits

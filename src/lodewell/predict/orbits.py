@@ -9,7 +9,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Floats, Ints
-from lodewell.crystals.neighbours import COINCIDENT, neighbour_list
+from lodewell.crystals.neighbours.neighbours import COINCIDENT, neighbour_list
 from lodewell.errors import BadCrystal
 from lodewell.predict import _geometry
 

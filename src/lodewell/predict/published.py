@@ -14,9 +14,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Floats, Ints
-from lodewell.crystals.neighbours import neighbour_list
+from lodewell.crystals.neighbours.neighbours import neighbour_list
 from lodewell.errors import BadOption, did_you_mean
-from lodewell.potentials.lattice_sums import lattice_sum
+from lodewell.potentials.ionic.lattice_sums import lattice_sum
 from lodewell.predict.architecture import Architecture, Arrays, Field
 from lodewell.predict.orbits import Orbits, orbits
 

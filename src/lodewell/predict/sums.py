@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
-from lodewell.crystals._lists import list_pairs
+from lodewell.crystals.neighbours.lists import list_pairs
 from lodewell.errors import BadOption
-from lodewell.potentials import _lattice_sums as kernels
-from lodewell.potentials.lattice_sums import density, kind_of, prepared
+from lodewell.potentials.ionic import _lattice_sums as kernels
+from lodewell.potentials.ionic.lattice_sums import density, kind_of, prepared
 from lodewell.predict import _sum_functions as functions
 
 

@@ -16,9 +16,9 @@ from lodewell.crystals.read import Record
 from lodewell.crystals.remarks import remarks_on
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadCrystal
-from lodewell.interop.ase import FromCalculator
 from lodewell.potentials.base import Potential, charged
-from lodewell.potentials.statistical import as_statistical
+from lodewell.potentials.calculator import FromCalculator
+from lodewell.potentials.statistical.statistical import as_statistical
 from lodewell.relax import lbfgs
 from lodewell.relax.constraints import projectors, wants_symmetry
 from lodewell.relax.lockstep import MODES, Finished, Settings, relax_batch
@@ -250,7 +250,7 @@ def _with_percentiles(results: list[Relaxed], done: Finished, potential: Potenti
     table = as_statistical(potential)
     if table is None:
         return results
-    from lodewell.judge.percentile import percentile
+    from lodewell.potentials.statistical.percentile import percentile
 
     energy_b = done.energy_b
     if table is not potential:

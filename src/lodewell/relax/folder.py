@@ -18,7 +18,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from lodewell import __version__
-from lodewell.crystals.extxyz_write import extxyz_text
+from lodewell.crystals.formats.extxyz.write import extxyz_text
 from lodewell.crystals.read import Chunk, chunks
 from lodewell.crystals.write import FORMATS
 from lodewell.errors import BadOption
@@ -32,7 +32,7 @@ from lodewell.relax.output import Best, Output, write_all, write_summary
 from lodewell.relax.result import Relaxed
 from lodewell.relax.run import check_pressure
 from lodewell.text import SPELT_OUT
-from lodewell.workers import open_workers
+from lodewell.workers.open import open_workers
 
 _CRYSTALS_A_CHUNK = 200
 _FEW = 20  # chunks below which all of them together may hold so few crystals that workers would start for nothing

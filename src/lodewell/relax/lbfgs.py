@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from lodewell.compiled import inner, kernel
-from lodewell.crystals.images import determinant
+from lodewell.crystals.neighbours.images import determinant
 
 MEMORY = 10  # pairs of steps and gradient changes kept
 

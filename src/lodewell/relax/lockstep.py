@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Batch, Floats, Ints
-from lodewell.crystals.neighbours import Neighbours
+from lodewell.crystals.neighbours.neighbours import Neighbours
 from lodewell.potentials.base import Potential
 from lodewell.relax import lbfgs, strain
 from lodewell.relax._symmetrise import symmetrise

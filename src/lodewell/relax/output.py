@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 
-from lodewell.crystals.extxyz import parse_frames
-from lodewell.crystals.extxyz_write import with_info
+from lodewell.crystals.formats.extxyz.read import parse_frames
+from lodewell.crystals.formats.extxyz.write import with_info
 from lodewell.crystals.names import stems
 from lodewell.crystals.paths import passed_over
 from lodewell.crystals.write import cannot_hold, write_crystals

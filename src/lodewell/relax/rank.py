@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.formula import Formula
 from ase.units import GPa
 
-from lodewell.judge.hull import Hull, candidates_hull
+from lodewell.relax.hull import Hull, candidates_hull
 from lodewell.relax.result import Relaxed
 
 

@@ -13,14 +13,14 @@ from ase import Atoms
 from lodewell.crystals.given import given_list, in_memory
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.errors import BadOption
-from lodewell.interop.ase import FromCalculator
 from lodewell.potentials.base import Potential
+from lodewell.potentials.calculator import FromCalculator
 from lodewell.potentials.store import load
 from lodewell.relax.chunk import refused, relax_chunk
 from lodewell.relax.options import RelaxOptions
 from lodewell.relax.rank import Comparison, ranked
 from lodewell.relax.result import Relaxed
-from lodewell.workers import open_workers
+from lodewell.workers.open import open_workers
 
 Crystals: TypeAlias = Atoms | str | Path | Sequence[Atoms] | Sequence[str | Path]
 AnyPotential: TypeAlias = Potential | str | Path | Any

@@ -9,7 +9,7 @@ Tadmor et al., Phys. Rev. B 59, 235 (1999) have the same variables. No matrix lo
 import numpy as np
 
 from lodewell.compiled import inner, kernel
-from lodewell.crystals.images import determinant, invert, product
+from lodewell.crystals.neighbours.images import determinant, invert, product
 
 FREE, FIXED, SHAPE, VOLUME = 0, 1, 2, 3
 

@@ -11,7 +11,7 @@ from lodewell.report.labels import place_labels, spread
 from lodewell.report.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, figure, lay_out, save
 
 if TYPE_CHECKING:
-    from lodewell.judge.compare import Compared, Comparison, Metric
+    from lodewell.judge.compare.run import Compared, Comparison, Metric
 
 _COLOURS = {
     "uf": BLUE, "meam": VERMILION, "sum": PURPLE, "table": GREEN, "statistical": GREEN, "morse": GREEN,

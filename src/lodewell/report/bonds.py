@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lodewell.crystals.batch import Floats
-from lodewell.potentials.statistical import BIN, Statistical
+from lodewell.potentials.statistical.statistical import BIN, Statistical
 
 _SHARE = 0.05  # of the highest bin of nearest contacts, below which their first shell ends
 _MARGIN = 0.3  # Å by which a well may lie beyond that shell

@@ -12,13 +12,13 @@ from lodewell.crystals.batch import Floats
 from lodewell.crystals.chemistry import ANION_CLASSES
 from lodewell.errors import BadOption
 from lodewell.interop.curves import curve_index, pair_curve
-from lodewell.judge.thin import thin_p
 from lodewell.potentials.base import Potential
-from lodewell.potentials.pair import pair_name, pair_species
-from lodewell.potentials.statistical import BIN, Statistical, as_statistical
+from lodewell.potentials.pairs.pair import pair_name, pair_species
+from lodewell.potentials.pairs.table import PairTable
+from lodewell.potentials.statistical.statistical import BIN, Statistical, as_statistical
+from lodewell.potentials.statistical.thin import thin_p
 from lodewell.potentials.store import load
 from lodewell.potentials.sum import Sum
-from lodewell.potentials.table import PairTable
 from lodewell.report import ionic
 from lodewell.report.bonds import longest_bond, well
 from lodewell.report.families import family_of

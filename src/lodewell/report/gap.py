@@ -14,7 +14,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from lodewell.crystals.batch import Batch, Floats
 from lodewell.errors import BadOption
 from lodewell.fit.distances import WIDTH
-from lodewell.judge.kernel_pca import KernelPCA
+from lodewell.judge.map.kernel_pca import KernelPCA
 from lodewell.potentials.base import Potential
 from lodewell.potentials.gap.descriptors import Angle, Distance, Soap, Triplet
 from lodewell.potentials.gap.gap import GAP, Term

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lodewell.crystals.batch import Floats, Ints
-from lodewell.judge.hull import Hull
+from lodewell.relax.hull import Hull
 from lodewell.report.style import BLUE, GREY, INK, ORANGE, PALE, figure, save
 
 _ROOM = np.array([0.13, 0.035])  # of a name, in edges of the triangle

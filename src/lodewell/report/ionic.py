@@ -14,8 +14,8 @@ from lodewell.crystals.batch import Floats
 from lodewell.errors import BadOption
 from lodewell.interop.curves import pair_curve
 from lodewell.potentials.base import Potential
-from lodewell.potentials.ionic import LatticePotential
-from lodewell.potentials.pair import pair_name, pair_species
+from lodewell.potentials.ionic.ionic import LatticePotential
+from lodewell.potentials.pairs.pair import pair_name, pair_species
 from lodewell.potentials.sum import Sum
 from lodewell.report.style import BLUE, COLOURS, PALE, figure, save
 

@@ -14,7 +14,7 @@ from lodewell.report.labels import place_labels
 from lodewell.report.style import COLOURS, GREY, INK, PALE, figure, save
 
 if TYPE_CHECKING:
-    from lodewell.judge.map import CrystalMap
+    from lodewell.judge.map.run import CrystalMap
 
 KINDS = (*COLOURS, "#7A5195", "#8C6D1F", "#4B8F8C", "#B3446C")
 _FEW = 40  # points that are labelled with their formulas

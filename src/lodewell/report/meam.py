@@ -12,8 +12,8 @@ import numpy as np
 from lodewell.crystals.batch import Floats
 from lodewell.errors import BadOption
 from lodewell.fit.distances import WIDTH
-from lodewell.potentials.meam import MEAM, ROLES
-from lodewell.potentials.meam_splines import Spline
+from lodewell.potentials.meam.meam import MEAM, ROLES
+from lodewell.potentials.meam.splines import Spline
 from lodewell.report.families import Alarm, Description, fit_lines
 from lodewell.report.style import BLUE, GREY, PALE, VERMILION, figure, save
 

@@ -14,8 +14,8 @@ from lodewell.crystals.batch import Floats
 from lodewell.crystals.chemistry import ANION_CLASSES
 from lodewell.errors import UnsupportedElement
 from lodewell.interop.curves import chosen_elements
-from lodewell.judge.thin import thin_p
-from lodewell.potentials.statistical import Statistical, as_statistical
+from lodewell.potentials.statistical.statistical import Statistical, as_statistical
+from lodewell.potentials.statistical.thin import thin_p
 from lodewell.potentials.store import find, load, read_header, shipped
 from lodewell.report.bonds import longest_bond, usual_bond, well
 from lodewell.report.families import FAMILIES, Description, family_of

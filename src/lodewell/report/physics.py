@@ -27,9 +27,9 @@ from lodewell.report.style import (
 )
 
 if TYPE_CHECKING:
-    from lodewell.judge.findings import Report, Subject
-    from lodewell.judge.prototypes import Prototype
-    from lodewell.judge.units import Units
+    from lodewell.judge.check.findings import Report, Subject
+    from lodewell.judge.check.prototypes import Prototype
+    from lodewell.judge.check.units import Units
 
 _MOST_ROWS = 5  # crystals drawn
 _MOST_CURVES = 8  # in one panel

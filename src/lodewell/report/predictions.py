@@ -14,7 +14,7 @@ from lodewell.report.model_card import draw_parity
 from lodewell.report.style import BLUE, VERMILION, figure, save
 
 if TYPE_CHECKING:
-    from lodewell.predict.predict import Prediction
+    from lodewell.predict.run import Prediction
 
 
 def draw_predictions(rows: Sequence[Prediction], path: str | Path) -> Path:

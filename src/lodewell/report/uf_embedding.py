@@ -10,8 +10,8 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from lodewell.crystals.batch import Floats
-from lodewell.potentials.embedding import Density, Embedding
-from lodewell.potentials.uf import UF
+from lodewell.potentials.uf.embedding import Density, Embedding
+from lodewell.potentials.uf.uf import UF
 from lodewell.report.style import COLOURS, INK, PALE
 from lodewell.report.uf_facts import coverage
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from lodewell.compiled import inner
-from lodewell.potentials._uf_sums import FAST
+from lodewell.potentials.uf._sums import FAST
 
 
 def factors(l_max: int) -> np.ndarray:

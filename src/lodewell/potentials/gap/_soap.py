@@ -11,8 +11,8 @@ import math
 import numpy as np
 
 from lodewell.compiled import inner, kernel
-from lodewell.potentials._uf_sums import FAST
 from lodewell.potentials.gap._harmonics import harmonics, room_for_harmonics
+from lodewell.potentials.uf._sums import FAST
 
 _ROOT2 = math.sqrt(2.0)
 _1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)

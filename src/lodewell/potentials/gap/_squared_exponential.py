@@ -9,8 +9,8 @@ import math
 import numpy as np
 
 from lodewell.compiled import inner, kernel
-from lodewell.potentials._uf_sums import FAST
 from lodewell.potentials.gap._soap import fade
+from lodewell.potentials.uf._sums import FAST
 
 
 @inner(fastmath=FAST)

@@ -1,7 +1,7 @@
 """Gaussian approximation potentials (Bartók, Payne, Kondor & Csányi, PRL 104, 136403 (2010)).
 
 E = Σ_i e_0(Z_i) + Σ_terms Σ_descriptors f Σ_m α_m f_m k(x, x_m) + baseline: each term has a descriptor, a kernel and
-sparse points x_m, whose weights α_m were fitted to energies, forces and stresses (see `lodewell.fit.gap`).
+sparse points x_m, whose weights α_m were fitted to energies, forces and stresses (see `lodewell.fit.gap.run`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 
 from lodewell.crystals.batch import Batch, Floats
-from lodewell.crystals.neighbours import Neighbours
+from lodewell.crystals.neighbours.neighbours import Neighbours
 from lodewell.errors import BadFile, BadOption
 from lodewell.potentials.base import Potential, Uncertainty
 from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance, Soap, Triplet

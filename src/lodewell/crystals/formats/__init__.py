@@ -1,0 +1,1 @@
+"""Formats of crystals, a file or a folder each."""

@@ -1,0 +1,1 @@
+"""Extended XYZ, read and written."""

@@ -1,0 +1,1 @@
+"""JSON of databases and workflow codes."""

@@ -1,0 +1,1 @@
+"""Energies, forces and stresses that come with crystals."""

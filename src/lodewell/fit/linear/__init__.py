@@ -1,0 +1,1 @@
+"""Linear least squares over streams of rows: squares, weights, held-out errors, evidence."""

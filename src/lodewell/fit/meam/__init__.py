@@ -1,0 +1,1 @@
+"""Spline MEAM: the fit."""

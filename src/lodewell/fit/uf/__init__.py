@@ -1,0 +1,1 @@
+"""Ultra-fast potentials: the fit."""

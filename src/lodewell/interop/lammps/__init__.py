@@ -1,0 +1,1 @@
+"""LAMMPS: tables, UF3 and spline MEAM files."""

@@ -1,0 +1,1 @@
+"""QUIP: GAP files and the descriptors and pair terms in them."""

@@ -1,0 +1,1 @@
+"""A potential held against the laws of physics and common sense."""

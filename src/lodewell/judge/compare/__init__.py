@@ -1,0 +1,1 @@
+"""Potentials side by side: accuracy and cost."""

@@ -1,0 +1,1 @@
+"""Errors on labelled crystals."""

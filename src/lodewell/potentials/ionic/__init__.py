@@ -1,0 +1,1 @@
+"""Charged and dispersive crystals: exact lattice sums."""

@@ -1,0 +1,1 @@
+"""Pair potentials: analytic curves and tables."""

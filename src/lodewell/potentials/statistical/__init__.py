@@ -1,0 +1,1 @@
+"""Statistical potentials, mined from known crystals."""

@@ -1,0 +1,1 @@
+"""Ultra-fast potentials: two- and three-body splines and embeddings."""
