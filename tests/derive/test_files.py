@@ -119,7 +119,7 @@ def test_a_damaged_checkpoint_is_not_used(tmp_path):
 SCRIPT = """
 import os, signal, sys
 import lodewell
-from lodewell.derive import pipeline
+from lodewell.derive import run as pipeline
 pipeline._CHUNK = 50
 count = 0
 def report(stage, done):
