@@ -6,6 +6,7 @@ DATA := $(or $(LODEWELL_DATA),../shared/data)
 CRYSTALS ?= $(DATA)/crystals
 MODULI ?= $(DATA)/properties
 SHIPPED := src/lodewell/data
+QUICK := $(subst /,.,$(basename benchmarks/reading/cif.py $(wildcard benchmarks/speed/[a-z]*.py)))
 DEMO := $(BIN)/lodewell relax examples/candidates --out demo-output --figure
 
 .PHONY: demo predict model test lint docs bench bench-tables tables clean
@@ -66,12 +67,12 @@ docs: .venv/.with-docs
 
 ## bench: run the quick benchmarks one after the other, then write their tables
 bench: .venv/.with-bench
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
-	$(BIN)/python benchmarks/tables.py
+	@for script in $(QUICK); do echo "== $$script"; $(BIN)/python -m $$script || exit 1; done
+	$(BIN)/python -m benchmarks.tables
 
 ## bench-tables: write benchmarks/results/*.json into the README and the documentation
 bench-tables: .venv/.with-core
-	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python -m benchmarks.tables
 
 ## tables: derive the two statistical potentials that are shipped, from CRYSTALS, the energy scale from MODULI
 tables: .venv/.with-core
@@ -80,9 +81,9 @@ tables: .venv/.with-core
 
 ## model: train the shipped model of properties from CRYSTALS with properties, and write its card
 model: .venv/.with-predict
-	$(BIN)/lodewell train benchmarks/properties.yaml --data $(MODULI)/mp.extxyz.gz --out build/model
+	$(BIN)/lodewell train benchmarks/predict/properties.yaml --data $(MODULI)/mp.extxyz.gz --out build/model
 	cp build/model/model.safetensors $(SHIPPED)/properties.safetensors
-	$(BIN)/python benchmarks/model_card.py
+	$(BIN)/python -m benchmarks.predict.model_card
 
 clean:
 	rm -rf .venv site demo-output .mypy_cache .ruff_cache .pytest_cache

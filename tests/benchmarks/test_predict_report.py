@@ -1,25 +1,15 @@
-"""The statistics behind `benchmarks/predict_report.py`."""
+"""The statistics behind `benchmarks/predict/report.py`."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+from benchmarks.predict import report as reporter
 
 
-@pytest.fixture
-def reporter(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import predict_report
-
-    yield predict_report
-    sys.modules.pop("predict_report")
-
-
-def test_the_bootstrap_s_interval_is_that_of_the_mean(reporter) -> None:
+def test_the_bootstrap_s_interval_is_that_of_the_mean() -> None:
     difference_k = np.random.default_rng(3).normal(0.3, 2.0, 1000)
     mean, low, high = reporter.paired_bootstrap(difference_k)
     error = difference_k.std() / 1000**0.5
@@ -27,7 +17,7 @@ def test_the_bootstrap_s_interval_is_that_of_the_mean(reporter) -> None:
     assert (low, high) == pytest.approx((mean - 1.96 * error, mean + 1.96 * error), abs=0.1 * error)
 
 
-def test_runs_on_other_crystals_are_refused(reporter, tmp_path: Path) -> None:
+def test_runs_on_other_crystals_are_refused(tmp_path: Path) -> None:
     values = {name: [1.0, 2.0] for name in reporter.TARGETS}
     for row, crystals in ("published", ["a", "b"]), ("ours", ["a", "c"]):
         run = {"seed": 0, "crystals": crystals, "predicted": values, "reference": values}
@@ -36,7 +26,7 @@ def test_runs_on_other_crystals_are_refused(reporter, tmp_path: Path) -> None:
         reporter.read_rows(tmp_path)
 
 
-def test_seeds_together_are_judged_by_their_mean(reporter, tmp_path: Path) -> None:
+def test_seeds_together_are_judged_by_their_mean(tmp_path: Path) -> None:
     for seed, shift in enumerate((-1.0, 1.0)):
         predicted = {name: [1.0 + shift, 2.0 + shift] for name in reporter.TARGETS}
         reference = {name: [1.0, 2.0] for name in reporter.TARGETS}

@@ -1,13 +1,14 @@
-"""The prototypes behind `benchmarks/quality_forms.py`: their rows of features against energies of their potentials."""
-
-import sys
-from pathlib import Path
+"""The prototypes behind `benchmarks/quality/forms.py`: their rows of features against energies of their potentials."""
 
 import numpy as np
 import pytest
 from ase.build import bulk
 
+import lodewell
+from benchmarks.quality import embedding
+from benchmarks.quality.thermal import _hessian, thermal
 from lodewell.crystals.batch import Batch
+from lodewell.crystals.neighbours.neighbours import most_images, shift_vectors, wrapped_positions
 from lodewell.derive.features import (
     COUNT,
     PROJECTIONS,
@@ -21,19 +22,8 @@ from lodewell.derive.features import (
 )
 from lodewell.derive.histograms import _slots
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
-
-@pytest.fixture
-def embedding(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import quality_embedding
-
-    yield quality_embedding
-    sys.modules.pop("quality_embedding")
-
-
-def test_rows_of_densities_are_differences_of_energies(embedding):
+def test_rows_of_densities_are_differences_of_energies():
     """Rows times coefficients: what decoys cost, projected forces, and the stress, of a rattled rock salt."""
     usual = np.zeros((119, 119))
     for a, b, length in ((11, 11, 3.6), (11, 17, 2.8), (17, 17, 3.9)):
@@ -76,13 +66,8 @@ def test_rows_of_densities_are_differences_of_energies(embedding):
     np.testing.assert_allclose(y[STRESS : STRESS + 6], stress, atol=0.02 * np.abs(stress).max())
 
 
-def test_heat_moves_atoms_along_what_is_soft(monkeypatch):
+def test_heat_moves_atoms_along_what_is_soft():
     """The second derivatives are those of the energy, and thermal displacements cost less than random ones."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import lodewell
-    from lodewell.crystals.neighbours.neighbours import most_images, shift_vectors, wrapped_positions
-    from quality_thermal import _hessian, thermal
-
     table = lodewell.load("spp").in_eV(1.0)
     atoms = bulk("NaCl", "rocksalt", 5.6, cubic=True)
     atoms.rattle(0.02, seed=2)

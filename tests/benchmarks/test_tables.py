@@ -1,22 +1,8 @@
 """The tables of the README are made from results, and their places survive being filled."""
 
 import sys
-from pathlib import Path
 
-import pytest
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-@pytest.fixture
-def tables(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import tables
-
-    yield tables
-    for name in ("tables", "harness"):
-        sys.modules.pop(name)
-
+from benchmarks import harness, tables
 
 RESULT = {
     "title": "Speed",
@@ -28,7 +14,7 @@ RESULT = {
 PAGE = "before\n<!-- table: speed -->\nold\n<!-- end -->\nbetween\n<!-- table: other -->\n<!-- end -->\nafter\n"
 
 
-def test_a_page_is_filled(tables):
+def test_a_page_is_filled():
     page = tables.fill(PAGE, {"speed": RESULT}, details=True)
     table = (
         "**Speed**\n\n| what | time |\n|---|---|\n| a\\|b | 1 s |\n\nMedians.\n\n"
@@ -41,9 +27,7 @@ def test_a_page_is_filled(tables):
     assert tables.fill(page, {"speed": RESULT}, details=True) == page
 
 
-def test_contenders_are_timed_in_turns(tables):
-    import harness
-
+def test_contenders_are_timed_in_turns():
     order = []
     timings = harness.race({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, runs=3)
     assert "".join(order) == "ab" + "ababab"
@@ -51,9 +35,7 @@ def test_contenders_are_timed_in_turns(tables):
     assert harness.ratios(timings, to="a")["a"] == 1.0
 
 
-def test_a_command_is_measured_with_its_children(tables):
-    import harness
-
+def test_a_command_is_measured_with_its_children():
     child = "import time; x = b'x' * 200_000_000; sum(range(3_000_000)); time.sleep(0.3)"
     code = f"import subprocess, sys; print(subprocess.run([sys.executable, '-c', {child!r}]).returncode)"
     measured = harness.run_command([sys.executable, "-c", code])

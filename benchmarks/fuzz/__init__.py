@@ -1,0 +1,1 @@
+"""Files made bad at random, through every reader."""

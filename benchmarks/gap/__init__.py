@@ -1,0 +1,1 @@
+"""Gaussian approximation potentials: errors, cost of a fit, silicon that was not fitted to."""

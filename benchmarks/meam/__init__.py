@@ -1,0 +1,1 @@
+"""Spline MEAMs: errors."""

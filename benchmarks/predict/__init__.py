@@ -1,0 +1,1 @@
+"""Prediction of properties: errors, speed, what is found unusual, and the card of the shipped model."""

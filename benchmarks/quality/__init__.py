@@ -1,0 +1,1 @@
+"""How good statistical tables are on crystals that their derivation never saw."""

@@ -1,0 +1,1 @@
+"""Reading crystals and labels: what is right, wrong and refused."""

@@ -1,0 +1,1 @@
+"""Relaxing thousands of crystals."""

@@ -1,0 +1,1 @@
+"""How fast lodewell is beside its peers: the quick scripts of `make bench`."""

@@ -1,0 +1,1 @@
+"""UF potentials: errors, cost of a fit, growth of time and memory."""
