@@ -15,7 +15,7 @@ import dask
 from distributed import LocalCluster
 
 from lodewell.errors import BadFile, BadOption, LodewellError
-from lodewell.workers.base import WORKER_DIED, Workers
+from lodewell.workers.base import WORKER_DIED, Workers, given_up
 from lodewell.workers.cluster import QueueJobs, job_script, make_queue, read_queue_file
 from lodewell.workers.open import open_workers
 
@@ -122,7 +122,7 @@ def test_results_that_cannot_travel_are_error_outcomes(threads: Workers):
 def test_a_killed_dask_worker_costs_its_own_chunk(local: Workers):
     outcomes = list(local.map(die_on_three, range(10)))
     assert [o.value for o in outcomes] == [0, 1, 2, None, *range(4, 10)]
-    assert [o.error for o in outcomes if o.error is not None] == [WORKER_DIED]
+    assert [o.error for o in outcomes if o.error is not None] == [given_up(WORKER_DIED)[1]]
 
 
 def test_a_dask_worker_killed_by_accident_costs_nothing(local: Workers, tmp_path):

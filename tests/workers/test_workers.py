@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from lodewell.errors import BadOption
-from lodewell.workers.base import WORKER_DIED, Outcome, Workers
+from lodewell.workers.base import WORKER_DIED, Outcome, Workers, given_up
 from lodewell.workers.open import open_workers, usable_cores
 
 
@@ -117,7 +117,7 @@ def test_sys_exit_in_a_task_ends_the_task_only(workers: Workers):
 def test_a_killed_worker_costs_its_own_chunk(two: Workers, how):
     outcomes = list(two.map(partial(die_on_three, how=how), range(12)))
     assert [o.value for o in outcomes] == [0, 1, 2, None, *range(4, 12)]
-    assert [o.error for o in outcomes if o.index == 3] == [WORKER_DIED]
+    assert [o.error for o in outcomes if o.index == 3] == [given_up(WORKER_DIED)[1]]
     assert sum(o.error is not None for o in outcomes) == 1
 
 

@@ -7,6 +7,7 @@ an outcome and never an exception, and only a few tasks are in memory at a time,
 from __future__ import annotations
 
 import logging
+import math
 import pickle
 import traceback
 from abc import ABC, abstractmethod
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from lodewell.errors import BadOption
 from lodewell.interrupts import Interrupts
 
 T = TypeVar("T")
@@ -22,7 +24,8 @@ R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
-WORKER_DIED = "the worker process died (killed, or out of memory): this chunk was given up"
+RETRIES = 1  # a worker that was killed by accident costs no task
+WORKER_DIED = "the worker process died (killed, or out of memory)"
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,52 @@ class Outcome(Generic[T, R]):
     error: str | None
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How long a task may take (s; None: for ever), and how often it is tried again when that or its worker ends it.
+
+    Raises BadOption for a time-out that is not above zero, or fewer than no retries.
+    """
+
+    timeout: float | None
+    retries: int
+
+    def __post_init__(self) -> None:
+        if self.timeout is not None and not 0.0 < self.timeout < math.inf:
+            raise BadOption(f"the timeout is {self.timeout}: give seconds above 0, or leave it out to wait for ever")
+        if self.retries < 0:
+            raise BadOption(f"the number of retries is {self.retries}: give 0 or more")
+
+    def __str__(self) -> str:
+        return f"the task took longer than {self.timeout:g} s, and its worker was killed"
+
+
 class Workers(ABC):
     """A place where a function is mapped over tasks; close it, or use it in a `with` statement."""
 
     n: int
 
     @abstractmethod
-    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[Outcome[T, R]]:
+    def map(
+        self, function: Callable[[T], R], tasks: Iterable[T], *, timeout: float | None = None, retries: int = RETRIES
+    ) -> Iterator[Outcome[T, R]]:
         """Yield an `Outcome` a task, in task order, taking tasks only as they are needed.
 
         The function must be importable (defined at the top of a module, or a `functools.partial` of such a one) and is
         sent to each worker once; tasks and results travel by pickle. What the function raises ends up in
         `Outcome.error`; what the iterable of tasks raises is raised here.
+
+        Args:
+            function: what is done with a task.
+            tasks: any iterable, an endless one too.
+            timeout: seconds that a task may take, from when a worker has it; compiling loops does not count. A worker
+                that takes longer is killed, with the programs that it has started, and replaced.
+            retries: how often a task is tried again that took too long, or whose worker died. What the function raises
+                would be raised again, and is never tried twice.
+
+        Raises:
+            BadOption: for a timeout that is not above zero, or fewer than no retries.
+            TypeError: for a function that cannot travel to other processes.
         """
 
     @abstractmethod
@@ -61,15 +98,22 @@ class Workers(ABC):
 
 
 class InProcess(Workers):
-    """One worker: this process."""
+    """One worker: this process. Tasks that may take so long only go to another, because this one cannot kill itself."""
 
     n = 1
 
     def __init__(self) -> None:
         self._interrupts = Interrupts()
+        self._apart: Workers | None = None
 
-    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[Outcome[T, R]]:
+    def map(
+        self, function: Callable[[T], R], tasks: Iterable[T], *, timeout: float | None = None, retries: int = RETRIES
+    ) -> Iterator[Outcome[T, R]]:
         """Yield each outcome as soon as it is asked for."""
+        Limits(timeout, retries)
+        if timeout is not None:
+            yield from self._process().map(function, tasks, timeout=timeout, retries=retries)
+            return
         for index, task in enumerate(tasks):
             value, error, trace = attempt(function, task)
             self._interrupts.check()
@@ -78,17 +122,33 @@ class InProcess(Workers):
             yield Outcome(index, task, value, error)
 
     def close(self) -> None:
-        """Do nothing: there is nothing to free."""
+        """End the process for tasks with a time-out, if there is one."""
+        if self._apart is not None:
+            self._apart.close()
+            self._apart = None
+
+    def _process(self) -> Workers:
+        from lodewell.workers.processes import Processes
+
+        if self._apart is None:
+            self._apart = Processes(1)
+        return self._apart
 
     def __enter__(self) -> Self:
         self._interrupts.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
         self._interrupts.__exit__(kind, error, tb)
 
 
 Reply = tuple[Any, str | None, str | None]  # value, error in one line, traceback for the log
+
+
+def given_up(why: str) -> Reply:
+    """Return what is said of a task whose worker was ended once too often."""
+    return None, f"{why}: this chunk was given up", None
 
 
 def attempt(function: Callable[[T], R], task: T) -> tuple[R | None, str | None, str | None]:

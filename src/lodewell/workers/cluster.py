@@ -5,21 +5,16 @@ from __future__ import annotations
 import difflib
 import inspect
 import logging
-import pickle
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from lodewell.errors import BadFile, BadOption, LodewellError
-from lodewell.workers.base import WORKER_DIED, Outcome, Reply, Workers, answer, logger, one_line
+from lodewell.workers.base import Workers, one_line
+from lodewell.workers.dask import DaskWorkers
 from lodewell.workers.open import usable_cores
 from lodewell.yaml_file import read_yaml
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 KINDS = {
     "slurm": "SLURMCluster",
@@ -32,7 +27,6 @@ KINDS = {
 }
 TLS_FILES = ("ca", "cert", "key")
 CALLED_PROJECT = ("lsf", "sge", "oar")  # the account has this name there
-SECONDS_BETWEEN_COUNTS = 10.0
 
 
 @dataclass(frozen=True)
@@ -252,99 +246,3 @@ def job_script(jobs: QueueJobs) -> str:
 def _nearest(word: str, known: list[str]) -> str:
     near = difflib.get_close_matches(word, known, n=1)
     return f" (did you mean '{near[0]}'?)" if near else ""
-
-
-class DaskWorkers(Workers):
-    """Workers of a Dask scheduler, with the same meaning of order, laziness and failure as the local ones."""
-
-    def __init__(self, client: Any, n: int, owned: Any = None) -> None:
-        self._client = client
-        self._owned = owned  # a cluster that lives and dies with these workers
-        self._wanted = n
-        self._counted_at = -SECONDS_BETWEEN_COUNTS
-        self._count()
-
-    def _count(self) -> None:
-        """Look how many workers there are now: those of a queue come one by one."""
-        if time.monotonic() - self._counted_at >= SECONDS_BETWEEN_COUNTS:
-            self.n = max(self._wanted, sum(self._client.nthreads().values()))
-            self._counted_at = time.monotonic()
-
-    def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[Outcome[T, R]]:
-        """Yield outcomes in task order with at most 2 n + 2 tasks in flight."""
-        import cloudpickle
-
-        # The scheduler keeps the recipe, so that a worker that comes late or anew can load the function again.
-        code = self._submit(pickle.loads, cloudpickle.dumps(function))
-        in_flight: deque[tuple[int, T, Any]] = deque()
-        source = enumerate(tasks)
-        try:
-            while True:
-                self._count()
-                while len(in_flight) < 2 * self.n + 2 and (item := next(source, None)) is not None:
-                    index, task = item
-                    in_flight.append((index, task, self._send(code, task)))
-                if not in_flight:
-                    return
-                index, task, future = in_flight[0]
-                reply = self._receive(future)
-                if reply is None:
-                    reply = self._again_alone(code, task, in_flight)
-                in_flight.popleft()
-                value, error, trace = reply
-                if trace:
-                    logger.debug("task %d failed in a worker:\n%s", index, trace)
-                yield Outcome(index, task, value, error)
-                del task, value, future, reply
-        finally:
-            futures = [future for *_, future in in_flight if not isinstance(future, str)]
-            if self._client.status == "running":
-                self._client.cancel([*futures, code])
-
-    def _submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        import dask
-
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "100 GB"}):
-            return self._client.submit(function, *arguments, pure=False)
-
-    def _send(self, code: Any, task: object) -> Any:
-        """Submit a task; one that cannot be pickled becomes its error message."""
-        import cloudpickle
-
-        try:
-            # Bytes, because Dask would look for its own tasks and futures inside lists, tuples and dicts.
-            return self._submit(answer, code, cloudpickle.dumps(task))
-        except Exception as error:
-            if self._client.status != "running":
-                raise LodewellError(f"the Dask scheduler went away: {one_line(error)}") from error
-            return f"the task cannot be sent to a worker: {one_line(error)}"
-
-    def _receive(self, future: Any) -> Reply | None:
-        """Wait for a reply; None if workers died of it."""
-        from distributed import CancelledError, KilledWorker
-        from distributed.comm.core import CommClosedError
-
-        if isinstance(future, str):
-            return None, future, None
-        try:
-            reply: Reply = pickle.loads(future.result())
-        except KilledWorker:
-            return None
-        except (CancelledError, CommClosedError) as error:
-            raise LodewellError(f"the Dask scheduler went away: {one_line(error)}") from error
-        except Exception as error:
-            return None, f"the worker cannot load the function: {one_line(error)}", None
-        return reply
-
-    def _again_alone(self, code: Any, task: object, in_flight: Iterable[tuple[int, object, Any]]) -> Reply:
-        from distributed import wait
-
-        logger.warning("a worker died; its chunk is tried once more")
-        wait([future for *_, future in in_flight if not isinstance(future, str)])
-        return self._receive(self._send(code, task)) or (None, WORKER_DIED, None)
-
-    def close(self) -> None:
-        """Leave the scheduler, and stop the cluster if it was started here."""
-        self._client.close()
-        if self._owned is not None:
-            self._owned.close()
