@@ -138,11 +138,17 @@ def test_a_loop_without_an_entry_says_so(environment):
 
 
 def test_a_bar_counts_stages_and_outgrows_an_estimate():
-    from lodewell.cli.progress import Progress
+    from lodewell.cli.progress import Bar
 
-    bar = Progress("reading", 3)
+    bar = Bar("reading", 3)
     bar.advance(5)
     assert (bar.done, bar.total) == (5, 5)
-    bar.stage("writing", 2)
+    bar("reading", 7)
+    assert (bar.description, bar.done, bar.total) == ("reading", 7, 7)
+    bar("writing", 0, 2)
     assert (bar.description, bar.done, bar.total) == ("writing", 0, 2)
+    bar("writing", 1)
+    assert (bar.done, bar.total) == (1, 2)
+    bar("ranking", 1)
+    assert (bar.done, bar.total) == (1, None)
     assert not bar.compiling(True)  # no terminal shows it

@@ -20,10 +20,10 @@ from benchmarks.harness import ROOT
 from lodewell import Morse
 from lodewell.config import read_config
 from lodewell.crystals import read
+from lodewell.crystals.batch import Batch
 from lodewell.crystals.labels.read import read_labels
 from lodewell.crystals.read import read_crystals
 from lodewell.crystals.write import write_crystals
-from lodewell.derive import checkpoint
 from lodewell.derive.chunk import read_formulas
 from lodewell.errors import LodewellError
 from lodewell.fit.linear.least_squares import Streamed
@@ -101,7 +101,11 @@ def potential(path: Path) -> None:
 
 def derived(path: Path) -> None:
     """Read the checkpoint of a derivation: it is whole, or not there."""
-    checkpoint.load(path, "key")
+    from lodewell.derive.derivation import Derivation
+    from lodewell.record import Checkpoint
+
+    if (kept := Checkpoint(path, "key").load()) is not None:
+        Derivation.from_state(*kept)
 
 
 def options(path: Path) -> None:
@@ -264,14 +268,14 @@ def _in_itself(xml: Path) -> bytes:
 
 
 def _partial() -> bytes:
-    from lodewell.derive.mined import Mined
+    from lodewell.derive.derivation import Derivation
+    from lodewell.derive.pair_sums import PairSums
+    from lodewell.record import Checkpoint
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.partial"
-        progress = checkpoint.Progress("key", Mined(100))
-        progress.batches = [checkpoint.Batch.from_atoms(_good())]
-        progress.firsts = [True, True]
-        checkpoint.save(progress, path)
+        begun = Derivation(PairSums(100), batches=[Batch.from_atoms(_good())], firsts=[True, True])
+        Checkpoint(path, "key").keep(*begun.state())
         return path.read_bytes()
 
 

@@ -16,7 +16,7 @@ from lodewell.crystals.batch import Batch, Floats, Ints, complete_cells
 from lodewell.crystals.neighbours.neighbours import Neighbours, most_images, shift_vectors, wrapped_positions
 from lodewell.crystals.neighbours.pairs import batch_pairs
 from lodewell.derive.features import COUNT, PROJECTIONS, RATTLED, ROWS, STRAINED, STRAINS, STRESS, SWAPPED, SWAPS
-from lodewell.derive.mined import Mined
+from lodewell.derive.pair_sums import PairSums
 from lodewell.derive.similar import _NONMETALS, radius_z, similarity
 from lodewell.potentials.base import Potential
 from lodewell.potentials.statistical.statistical import BIN
@@ -28,7 +28,7 @@ _FADE, _END = 1.4, 1.9  # times the usual distance
 _DELTA = 0.01  # of the finite differences that forces and stresses are made from, Å and strain
 
 
-def usual_distances(mined: Mined, elements: Ints) -> Floats:
+def usual_distances(mined: PairSums, elements: Ints) -> Floats:
     """Return the median nearest contact of each pair in Å, mixed with that of similar pairs where few; (119, 119)."""
     kernel, radius, count = similarity(elements), radius_z()[elements], len(elements)
     place = {int(z): e for e, z in enumerate(elements)}

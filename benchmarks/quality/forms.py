@@ -44,7 +44,7 @@ from lodewell.derive.similar import radius_z, similarity
 from lodewell.derive.start import coefficients, first_contacts, mixed_correlations, tabulate, walled
 from lodewell.potentials.base import Potential
 from lodewell.potentials.statistical.statistical import NO_EVIDENCE, NOTHING_KNOWN, Statistical
-from lodewell.workers import open_workers
+from lodewell.record import Checkpoint, Run
 
 FORMS = CACHE / "forms"
 TRAINING, JUDGES = 15_000, 400
@@ -141,24 +141,23 @@ def part_of(batch: Batch, seed: int, usual: Floats, table: Statistical | None) -
 def prepare() -> None:
     """Mine all but the judges, and compute features twice: for a first table, and with the thermal decoys of that."""
     FORMS.mkdir(parents=True, exist_ok=True)
-    with open_workers(1) as pool:
-        progress = pipeline._mine_all(
-            str(CRYSTALS), DeriveOptions(), SPLITS["formula"], None, False, pool, lambda _stage, _done: None
-        )
-    elements = np.unique([k[:2] for k in progress.mined.rows])
-    unseen = [b for b, s in enumerate(progress.systems) if s == UNSEEN and progress.firsts[b]]
-    small = [b for b in unseen if progress.batch().count_b[b] <= tables._LARGEST][:20]
+    with Run("derive") as run:
+        nowhere = Checkpoint(None, "")
+        derivation, _ = pipeline._mine_all(str(CRYSTALS), DeriveOptions(), SPLITS["formula"], nowhere, run)
+    elements = np.unique([k[:2] for k in derivation.sums.rows])
+    unseen = [b for b, s in enumerate(derivation.systems) if s == UNSEEN and derivation.firsts[b]]
+    small = [b for b in unseen if derivation.batch().count_b[b] <= tables._LARGEST][:20]
     crystals = held_out("formula")[:JUDGES]
     sets = [decoys(a, k) for k, a in enumerate(crystals)]
     _keep("judges", (crystals, sets, [disturbed(a, k) for k, a in enumerate(crystals)],
-                     progress.batch().take(np.array(small)).to_atoms()))  # fmt: skip
-    progress.firsts = [
-        first and system != UNSEEN for first, system in zip(progress.firsts, progress.systems, strict=True)
+                     derivation.batch().take(np.array(small)).to_atoms()))  # fmt: skip
+    derivation.firsts = [
+        first and system != UNSEEN for first, system in zip(derivation.firsts, derivation.systems, strict=True)
     ]
     tasks = _Tasks()
-    tables._feature_sets(progress, DeriveOptions(refine_on=TRAINING), tasks, lambda _stage, _done: None)  # type: ignore[arg-type]
-    usual = embedding.usual_distances(progress.mined, elements)
-    _keep("mined", (progress.mined, elements, usual))
+    tables._feature_sets(derivation, DeriveOptions(refine_on=TRAINING), tasks)
+    usual = embedding.usual_distances(derivation.sums, elements)
+    _keep("mined", (derivation.sums, elements, usual))
     _keep("features", [[part_of(batch, seed, usual, None)[0] for batch, seed in some] for some in tasks.all])
     print("first table", flush=True)
     table = attempt(Trial())[0]
@@ -175,11 +174,16 @@ def prepare() -> None:
     print(f"unstable under the pairs: {np.mean(unstable):.1%} of {len(unstable)} crystals with two atoms or more")
 
 
-class _Tasks:
-    """Stands in for workers, to learn which crystals the refinement would be given."""
+class _Tasks(Run):
+    """A run that works on nothing, to learn which crystals the refinement would be given."""
 
     def __init__(self) -> None:
+        super().__init__("derive")
         self.all: list[list[tuple[Batch, int]]] = []
+
+    @property
+    def workers(self) -> Any:
+        return self
 
     def map(self, function: Any, tasks: Any) -> Iterator[Any]:
         """Keep the tasks."""

@@ -15,8 +15,8 @@ from lodewell.crystals.chemistry import element_set, reduced_formula
 from lodewell.derive.calibrate import bulk_moduli, energy_scale
 from lodewell.derive.chunk import hashed, mine_chunk, observed, read_formulas
 from lodewell.derive.curves import FLOOR
-from lodewell.derive.mined import Mined, mine
 from lodewell.derive.options import DeriveOptions
+from lodewell.derive.pair_sums import PairSums, count_pairs
 from lodewell.errors import BadFile, BadOption
 from lodewell.potentials.statistical.statistical import BIN, Evidence, Known, table_points
 
@@ -97,10 +97,10 @@ def test_what_stands_behind_a_table(faithful):
 def test_parts_add_up():
     """Two chunks are one, and chunks in another order are the same up to rounding."""
     batch = Batch.from_atoms(real_crystals(60))
-    whole, parts = Mined(140), Mined(140)
-    whole.add(mine(batch, 7.0, 0.1), np.ones(60), classes=True)
+    whole, parts = PairSums(140), PairSums(140)
+    whole.add(count_pairs(batch, 7.0, 0.1), np.ones(60), classes=True)
     for begin, end in ((0, 25), (25, 60)):
-        parts.add(mine(batch.take(np.arange(begin, end)), 7.0, 0.1), np.ones(end - begin), classes=True)
+        parts.add(count_pairs(batch.take(np.arange(begin, end)), 7.0, 0.1), np.ones(end - begin), classes=True)
     assert set(whole.rows) == set(parts.rows)
     for key, p in whole.rows.items():
         q = parts.rows[key]
@@ -109,9 +109,9 @@ def test_parts_add_up():
 
 
 def test_classes_partition_all_crystals():
-    mined = Mined(140)
+    mined = PairSums(140)
     crystals = Batch.from_atoms(real_crystals(80))
-    mined.add(mine(crystals, 7.0, 0.1), np.ones(80), classes=True)
+    mined.add(count_pairs(crystals, 7.0, 0.1), np.ones(80), classes=True)
     for (a, b, c), p in mined.rows.items():
         if c == -1:
             parts = [q for (x, y, k), q in mined.rows.items() if (x, y) == (a, b) and k >= 0]
@@ -147,7 +147,7 @@ def test_error_bars_are_those_of_a_bootstrap():
     crystals = [a for a in real_crystals() if {3, 8} <= set(a.numbers) and len(a) <= 16]
     table = lodewell.derive(crystals, recipe="spp-2024", cutoff=5.0)
     p = table.index("Li-O")
-    found = mine(Batch.from_atoms(crystals), 5.0, 0.1)
+    found = count_pairs(Batch.from_atoms(crystals), 5.0, 0.1)
     g = found.smooth_sh[(found.pair_sz == [3, 8]).all(axis=1)].astype(float)
     rng = np.random.default_rng(0)
     drawn = np.array([g[rng.integers(0, len(g), len(g))].mean(axis=0) for _ in range(400)])
@@ -230,7 +230,7 @@ def test_only_observed_crystals(info, seen):
     atoms = bulk("NaCl", "rocksalt", a=5.64)
     atoms.info.update(info)
     found = mine_chunk([atoms], DeriveOptions(experimental=True, cutoff=5.0), HoldOut())
-    assert (found.mine is not None) is seen
+    assert (found.counts is not None) is seen
     assert found.left_out == ({} if seen else {"not said to be observed": 1})
 
 

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 import lodewell
 from lodewell.crystals.write import write_crystals
-from lodewell.derive import checkpoint
 from lodewell.derive import run as pipeline
 from lodewell.derive.chunk import HoldOut
+from lodewell.derive.options import DeriveOptions
 from lodewell.errors import BadFile
 
 from .crystals import REAL, real_crystals
@@ -36,18 +36,18 @@ def test_an_interrupted_derivation_goes_on(tmp_path, small_chunks, recipe):
     whole = lodewell.derive(REAL, **options)
     met = []
 
-    def stop(stage: str, done: int) -> None:
+    def stop(stage: str, done: int, total: int | None = None) -> None:
         met.append(done)
         if len(met) == 3:
             raise KeyboardInterrupt
 
     out = tmp_path / "table.lodewell"
     with pytest.raises(KeyboardInterrupt):
-        lodewell.derive(REAL, out=out, report=stop, **options)
+        lodewell.derive(REAL, out=out, progress=stop, **options)
     assert not out.exists()
     assert Path(f"{out}.partial").exists()
     begun = []
-    resumed = lodewell.derive(REAL, out=out, report=lambda stage, done: begun.append(done), **options)
+    resumed = lodewell.derive(REAL, out=out, progress=lambda stage, done, total=None: begun.append(done), **options)
     assert begun[0] > met[-1]  # the first three chunks were not read again
     same_table(resumed, whole)
     assert resumed.about["families"] == whole.about["families"]
@@ -63,12 +63,16 @@ def test_a_changed_file_starts_afresh_also_within_a_folder(tmp_path, as_folder):
     for k, atoms in enumerate(real_crystals(4)):
         write_crystals(folder / f"{k}.extxyz", atoms)
     path = str(folder) if as_folder else str(folder / "*.extxyz")
-    before = checkpoint.fingerprint([path], {})
-    assert checkpoint.fingerprint([path], {}) == before
+
+    def known_by(path: str) -> str:
+        return pipeline._fingerprint([path], DeriveOptions(), HoldOut())
+
+    before = known_by(path)
+    assert known_by(path) == before
     write_crystals(folder / "2.extxyz", real_crystals(5)[3])
-    after = checkpoint.fingerprint([path], {})
+    after = known_by(path)
     write_crystals(folder / "9.extxyz", real_crystals(5)[4])
-    assert len({before, after, checkpoint.fingerprint([path], {})}) == 3
+    assert len({before, after, known_by(path)}) == 3
 
 
 def test_what_is_held_out_is_known_again_whatever_the_order_of_a_set():
@@ -79,12 +83,12 @@ def test_what_is_held_out_is_known_again_whatever_the_order_of_a_set():
 def test_a_lost_chunk_is_counted_crystal_by_crystal(tmp_path, small_chunks, monkeypatch):
     crystals = real_crystals(60)
     write_crystals(tmp_path / "a.extxyz", crystals)
-    mine = pipeline.mine_chunk
+    mine_chunk = pipeline.mine_chunk
 
     def dies(chunk, **options):
         if chunk.first == 50:
             raise MemoryError("too much")
-        return mine(chunk, **options)
+        return mine_chunk(chunk, **options)
 
     monkeypatch.setattr(pipeline, "mine_chunk", dies)
     about = lodewell.derive(tmp_path / "a.extxyz", refine=False, **OPTIONS).about
@@ -96,14 +100,14 @@ def test_a_lost_chunk_is_counted_crystal_by_crystal(tmp_path, small_chunks, monk
 def test_other_options_start_afresh(tmp_path, small_chunks):
     out = tmp_path / "table.lodewell"
 
-    def stop(stage: str, done: int) -> None:
+    def stop(stage: str, done: int, total: int | None = None) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        lodewell.derive(REAL, out=out, report=stop, **OPTIONS)
+        lodewell.derive(REAL, out=out, progress=stop, **OPTIONS)
     begun = []
     other = OPTIONS | {"max_above_hull": 0.01}
-    found = lodewell.derive(REAL, out=out, report=lambda stage, done: begun.append(done), **other)
+    found = lodewell.derive(REAL, out=out, progress=lambda stage, done, total=None: begun.append(done), **other)
     assert begun[0] <= 50
     same_table(found, lodewell.derive(REAL, **other))
 
@@ -113,7 +117,7 @@ def test_a_damaged_checkpoint_is_not_used(tmp_path):
     Path(f"{out}.partial").write_bytes(b"PK\x03\x04 cut short")
     lodewell.derive(REAL, out=out, **OPTIONS)
     assert out.exists()
-    assert checkpoint.load(Path(f"{out}.partial"), "any") is None
+    assert not Path(f"{out}.partial").exists()
 
 
 SCRIPT = """
@@ -122,13 +126,13 @@ import lodewell
 from lodewell.derive import run as pipeline
 pipeline._CHUNK = 50
 count = 0
-def report(stage, done):
+def report(stage, done, total=None):
     global count
     count += 1
     if count == 3:
         os.kill(os.getpid(), signal.SIGINT)
 if __name__ == "__main__":
-    lodewell.derive(sys.argv[1], out=sys.argv[2], workers=2, report=report, recipe="spp-2024", cutoff=6.0)
+    lodewell.derive(sys.argv[1], out=sys.argv[2], workers=2, progress=report, recipe="spp-2024", cutoff=6.0)
 """
 
 
@@ -143,7 +147,7 @@ def test_ctrl_c_in_a_real_process(tmp_path):
     assert not out.exists()
     whole = lodewell.derive(REAL, **OPTIONS)
     key = json.loads(str(np.load(f"{out}.partial")["meta"]))
-    assert 0 < key["met"] < whole.about["crystals_met"]
+    assert 0 < key["of_run"]["met"] < whole.about["crystals_met"]
 
 
 def test_a_signal_while_adding_up_waits(monkeypatch, small_chunks, tmp_path):
@@ -211,7 +215,10 @@ def test_an_output_out_of_reach_is_told_before_the_work(tmp_path):
     begun = []
     with pytest.raises(BadFile, match="file"):
         lodewell.derive(
-            REAL, out=tmp_path / "file" / "x.lodewell", report=lambda stage, done: begun.append(done), **OPTIONS
+            REAL,
+            out=tmp_path / "file" / "x.lodewell",
+            progress=lambda stage, done, total=None: begun.append(done),
+            **OPTIONS,
         )
     assert not begun
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from lodewell.crystals.batch import Batch
 from lodewell.derive.histograms import pair_histograms, shell_volumes
-from lodewell.derive.mined import mine
+from lodewell.derive.pair_sums import count_pairs
 from lodewell.potentials.statistical.statistical import BIN
 
 from .crystals import gas, generated
@@ -88,7 +88,7 @@ def test_an_ideal_gas_has_no_structure():
 
     A Gaussian that is not normalised would multiply it by σ√(2π)/Δr = 6: a known trap.
     """
-    found = mine(Batch.from_atoms([gas(seed) for seed in range(6)]), 8.0, 0.12)
+    found = count_pairs(Batch.from_atoms([gas(seed) for seed in range(6)]), 8.0, 0.12)
     centres = BIN * (np.arange(160) + 0.5)
     far = centres > 2.0
     weight = centres[far] ** 2
@@ -105,7 +105,7 @@ def test_an_ideal_gas_has_no_structure():
 
 def test_smoothing_keeps_what_is_under_a_peak():
     """One cubic cell, one peak: its area stays, its width is σ."""
-    found = mine(Batch.from_atoms([Atoms("Po", cell=[3.325] * 3, pbc=True)]), 6.0, 0.12)
+    found = count_pairs(Batch.from_atoms([Atoms("Po", cell=[3.325] * 3, pbc=True)]), 6.0, 0.12)
     centres = BIN * (np.arange(120) + 0.5)
     first = (centres > 2.7) & (centres < 3.95)
     raw, smooth = found.g_sh[0, first].astype(float), found.smooth_sh[0, first].astype(float)

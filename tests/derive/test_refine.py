@@ -7,7 +7,7 @@ from scipy.optimize import approx_fprime, check_grad
 from lodewell.crystals.batch import Batch
 from lodewell.derive import refine as r
 from lodewell.derive.features import COUNT, features
-from lodewell.derive.mined import Mined, mine
+from lodewell.derive.pair_sums import PairSums, count_pairs
 from lodewell.derive.similar import similarity
 from lodewell.derive.start import coefficients, mixed_correlations
 
@@ -22,8 +22,8 @@ def problem():
     crystals = [a for a in real_crystals() if len(a) <= 16]
     batch = Batch.from_atoms(crystals)
     learn, judge = batch.take(np.arange(len(batch)) % 3 > 0), batch.take(np.arange(len(batch)) % 3 == 0)
-    mined = Mined(round(CUTOFF / 0.05))
-    mined.add(mine(learn, CUTOFF, 0.1), np.ones(len(learn)), classes=False)
+    mined = PairSums(round(CUTOFF / 0.05))
+    mined.add(count_pairs(learn, CUTOFF, 0.1), np.ones(len(learn)), classes=False)
     keys = sorted(mined.rows)
     rows = [mined.rows[k] for k in keys]
     weight = mined.weight_p[rows]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lodewell.cli.fields import takes
-from lodewell.cli.options import AsJson, ClusterSpec, CrystalPaths, OutFile, WorkerCount
+from lodewell.cli.options import AsJson, ClusterSpec, CrystalPaths, OutFile, Restart, WorkerCount
 from lodewell.derive.options import DeriveOptions
 
 
@@ -38,7 +38,7 @@ def command(
     ] = None,
     workers: WorkerCount = None,
     cluster: ClusterSpec = None,
-    resume: Annotated[bool, typer.Option("--resume/--restart", help="Go on with an interrupted derivation.")] = True,
+    restart: Restart = False,
     as_json: AsJson = False,
 ) -> None:
     """Mine a statistical potential from known crystals, any number of them.
@@ -54,17 +54,6 @@ def command(
 
     formulas = read_formulas(exclude) if exclude is not None else frozenset[str]()
     with progress("mining crystals", partial(about_how_many, paths)) as bar:
-        now = ""
-
-        def report(stage: str, done: int) -> None:
-            nonlocal now
-            if stage != now and now:
-                bar.stage(stage)
-            else:
-                bar.describe(stage)
-            now = stage
-            bar.advance(done - bar.done)
-
         potential = derive(
             paths,
             out=out,
@@ -72,8 +61,8 @@ def command(
             calibrate=calibrate,
             workers=workers,
             cluster=cluster,
-            report=report,
-            resume=resume,
+            progress=bar,
+            restart=restart,
             **asdict(options),
         )
     from lodewell.cli.screen import print_passed_over

@@ -58,6 +58,10 @@ ClusterSpec: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+Restart: TypeAlias = Annotated[
+    bool,
+    typer.Option("--restart/--resume", help="Ignore what an interrupted run has left."),
+]
 Seed: TypeAlias = Annotated[int, typer.Option("--seed", help="Seed of all random numbers.")]
 PotentialArgument: TypeAlias = Annotated[
     str, typer.Argument(metavar="POTENTIAL", help="Shipped name or .lodewell file.", show_default=False)

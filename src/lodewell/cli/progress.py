@@ -18,17 +18,17 @@ SECONDS_BEFORE_SHOWN = 0.5
 
 Total: TypeAlias = "int | Callable[[], int | None] | None"
 
-_open: list[Progress] = []
+_open: list[Bar] = []
 
 
 @contextmanager
-def progress(description: str, total: Total = None) -> Iterator[Progress]:
+def progress(description: str, total: Total = None) -> Iterator[Bar]:
     """Count progress, and show it when the job lasts longer than a moment.
 
     total: number of steps, None if nobody knows, or a function that estimates it and is called when the bar is shown.
-    Yields an object whose `advance`, `describe` and `stage` are cheap.
+    Yields a `lodewell.progress.Progress`, whose `advance` is cheap as well.
     """
-    bar = Progress(description, total)
+    bar = Bar(description, total)
     _open.append(bar)
     bar.start()
     try:
@@ -62,14 +62,15 @@ def compiling_text() -> str:
     return NO_CACHE if uncached() else COMPILING
 
 
-class Progress:
-    """A counter that draws itself on a terminal after a moment; see `progress`."""
+class Bar:
+    """A `lodewell.progress.Progress` that draws itself on a terminal after a moment; see `progress`."""
 
     def __init__(self, description: str, total: Total) -> None:
         self.description = description
         self.total = total if isinstance(total, int) else None
         self._estimate = total if callable(total) else None
         self.done = 0
+        self._stage = ""
         self._lock = threading.RLock()
         self._timer: threading.Timer | None = None
         self._shown: rich.progress.Progress | None = None
@@ -84,6 +85,21 @@ class Progress:
                 self.total = max(self.total, self.done)
             self._refresh()
 
+    def __call__(self, stage: str, done: int = 0, total: int | None = None, /) -> None:
+        """Say what is going on and how much of it is done; the first stage keeps a total that was estimated."""
+        with self._lock:
+            begins = bool(self._stage) and stage != self._stage
+            if begins:
+                self.total, self._estimate = None, None
+            self.description = self._stage = stage
+            self.done = done
+            self.total = self.total if total is None else total
+            if self.total is not None:
+                self.total = max(self.total, done)
+            if begins and self._shown is not None and self._task is not None:
+                self._shown.reset(self._task, description=self._text, total=self.total)
+            self._refresh()
+
     def describe(self, description: str, total: int | None = None) -> None:
         """Say what is going on now; a new total may have become known."""
         with self._lock:
@@ -93,10 +109,8 @@ class Progress:
 
     def stage(self, description: str, total: int | None = None) -> None:
         """Begin something else, counted from zero, of which the total may be known."""
-        with self._lock:
-            self.description, self.total, self.done, self._estimate = description, total, 0, None
-            if self._shown is not None and self._task is not None:
-                self._shown.reset(self._task, description=self._text, total=total)
+        self._stage = self._stage or self.description
+        self(description, 0, total)
 
     def compiling(self, begins: bool) -> bool:
         """Say in the bar that loops are being compiled, until they are; False where no bar is shown."""

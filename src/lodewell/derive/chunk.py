@@ -17,8 +17,8 @@ from ase.symbols import symbols2numbers
 from lodewell.crystals.batch import Batch
 from lodewell.crystals.chemistry import element_set, reduced_formula
 from lodewell.crystals.read import Chunk, Record
-from lodewell.derive.mined import Mine, mine
 from lodewell.derive.options import DeriveOptions
+from lodewell.derive.pair_sums import PairCounts, count_pairs
 from lodewell.errors import BadFile
 from lodewell.files import read_bytes
 from lodewell.potentials.statistical.statistical import BIN
@@ -84,16 +84,16 @@ def hashed(name: str) -> float:
 
 
 @dataclass(frozen=True)
-class Mined1:
+class ChunkCounts:
     """The result of one chunk: what was counted, how many crystals were met, left out (by reason), and refused."""
 
-    mine: Mine | None
+    counts: PairCounts | None
     met: int
     left_out: dict[str, int]
     refused: list[tuple[str, int, str]]
 
 
-def mine_chunk(chunk: Chunk | Sequence[Atoms], options: DeriveOptions, hold_out: HoldOut) -> Mined1:
+def mine_chunk(chunk: Chunk | Sequence[Atoms], options: DeriveOptions, hold_out: HoldOut) -> ChunkCounts:
     """Read, filter and count one chunk."""
     if isinstance(chunk, Chunk):
         records = chunk.read()
@@ -113,7 +113,7 @@ def mine_chunk(chunk: Chunk | Sequence[Atoms], options: DeriveOptions, hold_out:
         else:
             kept.append(record)
     batch = Batch.from_atoms([r.atoms for r in kept if r.atoms is not None])
-    found = mine(batch, options.cutoff, options.smoothing) if kept else None
+    found = count_pairs(batch, options.cutoff, options.smoothing) if kept else None
     if found is not None:
         near = found.contact_sh[:, : round(CLOSEST / BIN)].any(axis=1)
         if near.any():
@@ -122,8 +122,8 @@ def mine_chunk(chunk: Chunk | Sequence[Atoms], options: DeriveOptions, hold_out:
                 (kept[b].file, kept[b].frame, f"two atoms are closer than {CLOSEST} Å: no crystal") for b in sorted(bad)
             ]
             good = [b for b in range(len(batch)) if b not in bad]
-            found = mine(batch.take(good), options.cutoff, options.smoothing) if good else None
-    return Mined1(found, len(records), dict(left_out), refused)
+            found = count_pairs(batch.take(good), options.cutoff, options.smoothing) if good else None
+    return ChunkCounts(found, len(records), dict(left_out), refused)
 
 
 def _left_out(atoms: Atoms, options: DeriveOptions, hold_out: HoldOut) -> str | None:

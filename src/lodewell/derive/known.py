@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
 from lodewell.crystals.batch import Batch, Floats
-from lodewell.derive.checkpoint import Progress
+from lodewell.derive.derivation import Derivation
 from lodewell.potentials.statistical.statistical import Known, Statistical
-from lodewell.workers.base import Workers
+from lodewell.record import Run
 
 _PART = 200  # crystals; their pairs within the cutoff are in memory together
 
 
-def known_energies(table: Statistical, progress: Progress, pool: Workers, tell: Callable[[str, int], None]) -> Known:
+def known_energies(table: Statistical, derivation: Derivation, run: Run) -> Known:
     """Return the energy per atom of every crystal the table was made from."""
-    everything = progress.batch()
+    everything = derivation.batch()
     parts = [np.arange(k, min(k + _PART, len(everything))) for k in range(0, len(everything), _PART)]
     energies = np.full(len(everything), np.nan, dtype=np.float32)
     tasks = (everything.take(part) for part in parts)
     work = partial(_energies, table=table.curves_alone())
-    for part, outcome in zip(parts, pool.map(work, tasks), strict=True):
+    for part, outcome in zip(parts, run.workers.map(work, tasks), strict=True):
         if outcome.value is not None:
             energies[part] = outcome.value
-        tell("known energies", int(part[-1]) + 1)
-    names = sorted(set(progress.systems))
+        run.progress("known energies", int(part[-1]) + 1, len(everything))
+    names = sorted(set(derivation.systems))
     place = {name: k for k, name in enumerate(names)}
-    system_x = np.array([place[s] for s in progress.systems], dtype=np.int32)
+    system_x = np.array([place[s] for s in derivation.systems], dtype=np.int32)
     good = np.isfinite(energies)
     return Known(energies[good], system_x[good], tuple(names))
 

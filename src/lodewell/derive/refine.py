@@ -14,7 +14,7 @@ The idea of training on decoys is that of Hofmann and Apostolakis, J. Mol. Struc
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +38,7 @@ from lodewell.derive.features import (
     SWAPPED,
     Features,
 )
+from lodewell.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def refine(
     training: Sequence[Features],
     held_out: Sequence[Features],
     options: RefineOptions,
-    report: Callable[[int, float], None] | None = None,
+    progress: Progress = silent,
 ) -> tuple[Floats, list[tuple[int, float, float]]]:
     """Correct the coefficients of all curves together.
 
@@ -99,7 +100,7 @@ def refine(
         training: features of the crystals learned from.
         held_out: features of crystals that judge; none of their formulas may be in training.
         options: weights.
-        report: called with the step and the held-out score at every judgement.
+        progress: told the step at every judgement.
 
     Returns:
         The coefficients at the best judgement, and the history of (step, loss, held-out score).
@@ -130,8 +131,7 @@ def refine(
         score = judge(now.reshape(-1, COUNT), judges)
         history.append((steps, losses[-1], score))
         logger.info("refinement step %d: loss %.1f, held-out %.4f", steps, losses[-1], score)
-        if report is not None:
-            report(steps, score)
+        progress("refining", steps, options.rounds)
         if score > best[0]:
             best = (score, now)
         last_best = max(range(len(history)), key=lambda k: history[k][2])

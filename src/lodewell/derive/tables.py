@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from lodewell.crystals.batch import Batch, Floats, Ints
-from lodewell.derive.checkpoint import Progress
 from lodewell.derive.chunk import hashed
 from lodewell.derive.curves import curve, shrunk
+from lodewell.derive.derivation import Derivation
 from lodewell.derive.features import Features, features
-from lodewell.derive.mined import Mined
 from lodewell.derive.options import DeriveOptions
+from lodewell.derive.pair_sums import PairSums
 from lodewell.derive.refine import RefineOptions, refine
 from lodewell.derive.similar import radius_z, similarity
 from lodewell.derive.start import coefficients, first_contacts, mixed_correlations, tabulate, walled
 from lodewell.potentials.statistical.statistical import NOTHING_KNOWN, Evidence, Statistical, table_points
-from lodewell.workers.base import Workers
+from lodewell.record import Run
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +28,9 @@ _HELD_OUT = 0.03  # share of formulas that judge the refinement
 _FEWEST = 30.0  # independent crystals that an anion's own curve needs
 
 
-def build(
-    progress: Progress, options: DeriveOptions, pool: Workers, tell: Callable[[str, int], None]
-) -> tuple[Statistical, dict[str, Any]]:
+def build(derivation: Derivation, options: DeriveOptions, run: Run) -> tuple[Statistical, dict[str, Any]]:
     """Make the table of the chosen recipe; return it with notes for its provenance."""
-    mined = progress.mined
+    mined = derivation.sums
     if options.faithful:
         keys = sorted(k for k in mined.rows if mined.weight_p[mined.rows[k]] > 0)
         rows = np.array([mined.rows[k] for k in keys])
@@ -49,8 +46,7 @@ def build(
     g_eex, share_ee = mixed_correlations(pairs, g_ph, weight_p, elements, kernel, options.prior)
     coefficients_eek, notes = coefficients(g_eex), {}
     if options.refine:
-        tell("features", 0)
-        training, judges = _feature_sets(progress, options, pool, tell)
+        training, judges = _feature_sets(derivation, options, run)
         if training and judges:
             coefficients_eek, history = refine(
                 coefficients_eek,
@@ -59,7 +55,7 @@ def build(
                 training,
                 judges,
                 RefineOptions(),
-                lambda step, _: tell("refining", step),
+                run.progress,
             )
             notes["refinement"] = {
                 "training": int(sum(len(f.count_b) for f in training)),
@@ -87,7 +83,7 @@ def build(
 
 
 def _class_curves(
-    keys: list[tuple[int, int, int]], u_pk: Floats, mined: Mined, options: DeriveOptions
+    keys: list[tuple[int, int, int]], u_pk: Floats, mined: PairSums, options: DeriveOptions
 ) -> tuple[list[tuple[int, int, int]], Floats, Floats]:
     """Return curves of single anion classes: the pair's own curve plus what the class's statistics say differently."""
     place = {k: p for p, k in enumerate(keys)}
@@ -114,7 +110,7 @@ def _class_curves(
 
 
 def _table(
-    keys: list[tuple[int, int, int]], u_pk: Floats, prior_p: Floats, mined: Mined, options: DeriveOptions
+    keys: list[tuple[int, int, int]], u_pk: Floats, prior_p: Floats, mined: PairSums, options: DeriveOptions
 ) -> Statistical:
     """Join curves with the evidence behind them."""
     bins = mined.bins
@@ -148,13 +144,11 @@ def _errors(mean_ph: Floats, square_ph: Floats, weight_p: Floats) -> Floats:
     return np.hstack([relative[:, :1], relative, np.zeros((len(mean_ph), 1))])
 
 
-def _feature_sets(
-    progress: Progress, options: DeriveOptions, pool: Workers, tell: Callable[[str, int], None]
-) -> tuple[list[Features], list[Features]]:
+def _feature_sets(derivation: Derivation, options: DeriveOptions, run: Run) -> tuple[list[Features], list[Features]]:
     """Return features of training crystals and of held-out ones: families counted once, no formula in both."""
-    everything = progress.batch()
-    usable = np.flatnonzero(np.array(progress.firsts) & (everything.count_b <= _LARGEST))
-    fate = np.array([hashed(f"judge {options.seed} {progress.formulas[b]}") for b in usable])
+    everything = derivation.batch()
+    usable = np.flatnonzero(np.array(derivation.firsts) & (everything.count_b <= _LARGEST))
+    fate = np.array([hashed(f"judge {options.seed} {derivation.formulas[b]}") for b in usable])
     rng = np.random.default_rng(options.seed)
     judges = usable[fate < _HELD_OUT][:2000]
     training = usable[fate >= _HELD_OUT]
@@ -165,11 +159,11 @@ def _feature_sets(
     for chosen in (training, judges):
         tasks = [(everything.take(part), options.seed + k) for k, part in enumerate(_parts(chosen, 250))]
         out: list[Features] = []
-        for outcome in pool.map(partial(_features_of, cutoff=options.cutoff), tasks):
+        for outcome in run.workers.map(partial(_features_of, cutoff=options.cutoff), tasks):
             if outcome.value is not None:
                 out.append(outcome.value)
             done += len(outcome.task[0])
-            tell("features", done)
+            run.progress("features", done, len(training) + len(judges))
         sets.append(out)
     return sets[0], sets[1]
 

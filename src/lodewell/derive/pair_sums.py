@@ -22,7 +22,7 @@ Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Mine:
+class PairCounts:
     """One chunk of crystals as a worker hands it back: compact, and ready to be added up.
 
     Rows (``_s``) are crystals times pairs of their elements; `g_sh` is raw and `smooth_sh` the smoothed correlation.
@@ -40,7 +40,7 @@ class Mine:
     fingerprint_sf: Singles
 
 
-def mine(batch: Batch, cutoff: float, smoothing: float) -> Mine:
+def count_pairs(batch: Batch, cutoff: float, smoothing: float) -> PairCounts:
     """Turn crystals into histograms; `smoothing` is the width σ in Å of a normalised Gaussian."""
     bins = round(cutoff / BIN)
     found = pair_histograms(batch, cutoff, bins)
@@ -48,7 +48,7 @@ def mine(batch: Batch, cutoff: float, smoothing: float) -> Mine:
     numbers = [batch.species_n[s] for s in batch.slices]
     volume_b = batch.volume_b / batch.count_b
     rows = found.crystal_s
-    return Mine(
+    return PairCounts(
         batch=batch,
         formula_b=[reduced_formula(z) for z in numbers],
         system_b=[element_set(z) for z in numbers],
@@ -63,7 +63,7 @@ def mine(batch: Batch, cutoff: float, smoothing: float) -> Mine:
 
 
 @dataclass
-class Mined:
+class PairSums:
     """Sums over crystals for every pair of elements met, each in all crystals and in those of one anion class.
 
     | field | shape | sum over crystals of |
@@ -85,20 +85,20 @@ class Mined:
     weight_p: Floats = field(default_factory=lambda: np.zeros(0))
     structures_p: Floats = field(default_factory=lambda: np.zeros(0))
 
-    def add(self, mine: Mine, weight_b: Floats, *, classes: bool) -> None:
+    def add(self, counts: PairCounts, weight_b: Floats, *, classes: bool) -> None:
         """Add a chunk; a crystal of weight 0 is a near-duplicate of one already counted."""
-        weight_s = weight_b[mine.crystal_s]
-        self._add(mine, weight_s, np.full(len(weight_s), -1))
+        weight_s = weight_b[counts.crystal_s]
+        self._add(counts, weight_s, np.full(len(weight_s), -1))
         if classes:
-            self._add(mine, weight_s, mine.class_b[mine.crystal_s])
+            self._add(counts, weight_s, counts.class_b[counts.crystal_s])
 
-    def _add(self, mine: Mine, weight_s: Floats, class_s: Ints) -> None:
-        keys = zip(mine.pair_sz[:, 0].tolist(), mine.pair_sz[:, 1].tolist(), class_s.tolist(), strict=True)
+    def _add(self, counts: PairCounts, weight_s: Floats, class_s: Ints) -> None:
+        keys = zip(counts.pair_sz[:, 0].tolist(), counts.pair_sz[:, 1].tolist(), class_s.tolist(), strict=True)
         place_s = np.array([self.rows.setdefault(key, len(self.rows)) for key in keys], dtype=np.int64)
         self._grow(len(self.rows))
         _add_rows(
-            place_s, weight_s, mine.g_sh, mine.smooth_sh, mine.contact_sh, self.g_ph, self.smooth_ph, self.square_ph,
-            self.contact_ph, self.weight_p, self.structures_p,
+            place_s, weight_s, counts.g_sh, counts.smooth_sh, counts.contact_sh, self.g_ph, self.smooth_ph,
+            self.square_ph, self.contact_ph, self.weight_p, self.structures_p,
         )  # fmt: skip
 
     def _grow(self, count: int) -> None:
