@@ -48,10 +48,12 @@ def network(row: str, width: int | None) -> Architecture:
 
 def run(row: str, seed: int, args: argparse.Namespace) -> None:
     """Train one network, test it, and write what it says."""
+    from lodewell.predict.process import keep_memory
     from lodewell.predict.train.dataset import read_dataset
     from lodewell.predict.train.options import TrainOptions
     from lodewell.predict.train.run import fit
 
+    keep_memory()
     architecture = network(row, args.width)
     dataset = read_dataset(
         args.data, list(TARGETS), architecture, split="mp2018_split", cache=args.folder / "cache", workers=args.workers

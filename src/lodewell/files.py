@@ -226,6 +226,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def make_folder(path: str | Path) -> Path:
+    """Make a folder, with those above it, where it is not there yet.
+
+    Raises `BadFile` with the cure where the system refuses.
+    """
+    target = Path(path)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise write_failure(target, err) from err
+    return target
+
+
 @contextmanager
 def text_file(path: str | Path, *, newline: str | None = None) -> Iterator[TextIO]:
     """Give a text file that becomes the target on success, in valid UTF-8 whatever is written; see `atomic_path`."""

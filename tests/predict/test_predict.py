@@ -18,7 +18,7 @@ from lodewell.cli import app  # noqa: E402
 from lodewell.errors import BadFile, BadOption  # noqa: E402
 from lodewell.predict.architecture import make_architecture  # noqa: E402
 from lodewell.predict.calibrate import combine, coverage, fit_calibration  # noqa: E402
-from lodewell.predict.model import Described, Model, load_model  # noqa: E402
+from lodewell.predict.model import Description, Model, load_model  # noqa: E402
 from lodewell.predict.novelty import fit_novelty, strangeness  # noqa: E402
 from lodewell.predict.run import Prediction  # noqa: E402
 from lodewell.predict.targets import Target  # noqa: E402
@@ -26,6 +26,7 @@ from lodewell.predict.train.dataset import read_dataset  # noqa: E402
 from lodewell.predict.train.options import TrainOptions  # noqa: E402
 from lodewell.predict.train.run import fit  # noqa: E402
 from lodewell.report.model_card import heldout  # noqa: E402
+from lodewell.report.training import draw_trained  # noqa: E402
 from tests.predict.crystals import salts  # noqa: E402
 
 SMALL = {"width": 16, "channels": 16, "layers": 2, "charges": 2}
@@ -47,7 +48,7 @@ def trained(tmp_path_factory) -> Path:
     options = TrainOptions(
         properties=names, members=2, epochs=15, batch_size=16, lr=5e-3, ema=0.9, about="Made-up salts, CC0."
     )
-    fit(dataset, architecture, options, folder)
+    draw_trained(folder, fit(dataset, architecture, options, folder))
     return folder / "model.safetensors"
 
 
@@ -258,10 +259,10 @@ def test_what_is_far_from_all_that_was_seen_is_strange():
     rng = np.random.default_rng(0)
     mix, cloud = rng.normal(size=(6, 40)), rng.uniform(0.5, 2.0, size=(119, 8))
 
-    def seen(count: int, shift: float = 0.0, denser: float = 1.0) -> Described:
+    def seen(count: int, shift: float = 0.0, denser: float = 1.0) -> Description:
         composition = rng.dirichlet(np.full(119, 0.02), count)
         density = composition @ cloud * rng.normal(1.0, 0.02, (count, 8)) * denser
-        return Described(shift + rng.normal(size=(count, 6)) @ mix, density, composition)
+        return Description(shift + rng.normal(size=(count, 6)) @ mix, density, composition)
 
     model = Model(make_architecture("invariant", SMALL), [], [])
     fit_novelty(model, seen(3000), seen(1000))

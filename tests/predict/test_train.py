@@ -16,9 +16,10 @@ from lodewell.errors import BadFile, BadOption, LodewellError  # noqa: E402
 from lodewell.predict.architecture import make_architecture  # noqa: E402
 from lodewell.predict.model import load_model  # noqa: E402
 from lodewell.predict.train.dataset import Dataset, read_dataset  # noqa: E402
-from lodewell.predict.train.loop import NotANumber, Run, Task, find_rate, train_member  # noqa: E402
+from lodewell.predict.train.loop import Member, NotANumber, Task, find_rate, train_member  # noqa: E402
 from lodewell.predict.train.options import TrainOptions  # noqa: E402
 from lodewell.predict.train.run import fit, suggest_rate, train  # noqa: E402
+from lodewell.report.training import draw_rates, draw_trained  # noqa: E402
 from tests.predict.crystals import salts  # noqa: E402
 
 SMALL = {"width": 16, "channels": 16, "layers": 2, "charges": 2}
@@ -58,7 +59,7 @@ def task(dataset) -> Task:
     return Task.prepare(dataset, make_architecture("invariant", SMALL), CPU)
 
 
-def curve(run: Run) -> list[tuple[float, dict]]:
+def curve(run: Member) -> list[tuple[float, dict]]:
     return [(line["loss"], line["val"]) for line in run.history]
 
 
@@ -79,8 +80,11 @@ def test_it_learns(dataset, options, tmp_path):
     assert [len(member["epochs"]) for member in history] == [40, 40]
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert summary["errors"] == model.card["errors"]
+    assert not list(tmp_path.glob("*.png"))
+    draw_trained(tmp_path, model)
     for name in ("training.png", "heldout.png"):
         assert (tmp_path / name).stat().st_size > 10_000
+    assert f"{model.parameters:,} parameters" in (tmp_path / "card.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["invariant", "published"])
@@ -161,7 +165,7 @@ def test_early_stopping(task, options):
     assert len(run.history) < 50
     (best,) = {min(line["val"]["density"] for line in run.history)}
     assert task.errors(run.average, "val")["density"] == best
-    patient = Run(task, replace(options, patience=2), 0)
+    patient = Member(task, replace(options, patience=2), 0)
     patient.history = [{"val": {"density": error}} for error in (3.0, 1.0, 2.0)]
     assert not patient.should_stop()
     patient.history.append({"val": {"density": 1.5}})
@@ -179,7 +183,7 @@ def test_a_loss_that_is_no_number_names_the_batch(dataset, options):
     prepared = Task.prepare(Flawed(**vars(dataset)), make_architecture("invariant", SMALL), CPU)
     with pytest.raises(NotANumber, match=rf"at step .*{dataset.ids[bad]}\b.*lower lr"):
         train_member(prepared, replace(options, batch_size=8), 0, None, True, lambda _: None)
-    run = Run(prepared, replace(options, batch_size=8), 0)
+    run = Member(prepared, replace(options, batch_size=8), 0)
     run.watch = 50  # as on a GPU: more than the steps of an epoch
     step = next(k for k, batch in enumerate(run.batches(0), 1) if bad in batch)
     with pytest.raises(NotANumber, match=rf"at step {step}, .*{dataset.ids[bad]}\b"):
@@ -189,7 +193,7 @@ def test_a_loss_that_is_no_number_names_the_batch(dataset, options):
 
 def test_missing_values_do_not_count(dataset, options):
     prepared = Task.prepare(dataset, make_architecture("invariant", SMALL), CPU)
-    run = Run(prepared, options, 0)
+    run = Member(prepared, options, 0)
     run.module.eval()  # no dropout
     train_part = dataset.part("train")
     prepared.normal_bt[train_part[4:8]] = float("nan")
@@ -268,7 +272,9 @@ def test_the_learning_rate_is_found(task, options, tmp_path):
     assert 1e-5 < rate < 0.1
     assert min(loss for _, loss in found) < 0.9 * found[0][1]
     assert find_rate(task, options, 0)[0] == rate
-    assert suggest_rate(options, tmp_path) == rate
+    suggested, curve = suggest_rate(options)
+    assert (suggested, curve) == (rate, found)
+    draw_rates(tmp_path / "learning-rate.png", curve, rate)
     assert (tmp_path / "learning-rate.png").stat().st_size > 10_000
 
 

@@ -39,10 +39,15 @@ def command(
 
     need_torch()
     from lodewell.cli.progress import progress
+    from lodewell.files import make_folder
+    from lodewell.predict.process import keep_memory
     from lodewell.predict.train.run import suggest_rate, train
+    from lodewell.report.training import draw_rates, draw_trained
 
+    keep_memory()
     if find_lr:
-        rate = suggest_rate(options, out)
+        rate, curve = suggest_rate(options)
+        draw_rates(make_folder(out) / "learning-rate.png", curve, rate)
         print(f"suggested: lr {rate:.2e} (see {out / 'learning-rate.png'})")
         return
     members = options.members if options.member is None else 1
@@ -60,6 +65,7 @@ def command(
                 _line(line, errors)
 
         model = train(options, out, resume, report)
+    draw_trained(out, model)
     _show(model, out, as_json)
 
 

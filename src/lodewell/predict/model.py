@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
@@ -39,7 +38,7 @@ def need_torch() -> None:
 
 
 @dataclass(frozen=True)
-class Described:
+class Description:
     """What is seen of crystals, to tell unusual ones.
 
     | field | shape | meaning |
@@ -54,7 +53,7 @@ class Described:
     composition_bz: Floats
 
     @classmethod
-    def joined(cls, parts: Sequence[Described]) -> Described:
+    def joined(cls, parts: Sequence[Description]) -> Description:
         """Put crystals one after the other."""
         return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
 
@@ -82,21 +81,23 @@ class Model:
         """Numbers that one member learnt."""
         return sum(p.numel() for p in self.members[0].parameters())
 
-    def evaluate(self, crystals: list[Arrays], device: str = "cpu") -> tuple[Floats, Described]:
+    def evaluate(self, crystals: list[Arrays], device: str = "cpu") -> tuple[Floats, Description]:
         """Return each member's values (M, B, T), in the targets' units, and what is seen of the crystals."""
         import torch
+
+        from lodewell.predict.process import torch_threads
 
         arrays = collate(self.architecture.fields, crystals)
         batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         fractions = composition(arrays["number"], arrays["weight"], arrays["crystal_of_orbit"], len(crystals))
-        with torch.inference_mode(), _threads(1):  # more wait for each other longer than these batches last
+        with torch.inference_mode(), torch_threads(1):  # more wait for each other longer than these batches last
             raw_mbt = np.stack([member.eval()(batch).cpu().numpy() for member in self.members])
             state: torch.Tensor = self.members[0].embed(batch)  # type: ignore[operator]
         values = [
             [target.restore(raw_bt[:, t], fractions) for t, target in enumerate(self.targets)] for raw_bt in raw_mbt
         ]
         density_bs = np.array([self.architecture.surroundings(one) for one in crystals], dtype=np.float64)
-        seen = Described(state.cpu().numpy().astype(np.float64), density_bs, fractions)
+        seen = Description(state.cpu().numpy().astype(np.float64), density_bs, fractions)
         return np.array(values).transpose(0, 2, 1), seen
 
     def save(self, path: str | Path) -> None:
@@ -122,19 +123,6 @@ class Model:
         }
         with atomic_path(path) as temporary:
             temporary.write_bytes(save(tensors, metadata={_KEY: json.dumps(about)}))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let torch use so many threads for a while."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def shipped_model(name: str) -> Path | None:

@@ -14,7 +14,7 @@ import numpy as np
 from lodewell.crystals.batch import Floats
 
 if TYPE_CHECKING:
-    from lodewell.predict.model import Described, Model
+    from lodewell.predict.model import Description, Model
 
 RARE = 10  # crystals trained on, below which an element is named in a warning
 AXES = {"states": 32, "surroundings": 12}  # the looks, and how many principal axes each keeps
@@ -29,7 +29,7 @@ _FLOOR = 0.05  # of densities, before their logarithm
 _DOUBT = 0.5  # crystals' worth of doubt in what an element adds to densities
 
 
-def fit_novelty(model: Model, train: Described, heldout: Described) -> None:
+def fit_novelty(model: Model, train: Description, heldout: Description) -> None:
     """Keep what is needed to tell unusual crystals: for each look some of those trained on, on principal axes.
 
     Args:
@@ -51,11 +51,11 @@ def fit_novelty(model: Model, train: Described, heldout: Described) -> None:
     model.card["novelty"]["threshold"] = {look: float(each * both) for look, each in zip(AXES, each_l, strict=True)}
 
 
-def _with_logarithms(seen: Described) -> Floats:
+def _with_logarithms(seen: Description) -> Floats:
     return np.concatenate([seen.density_bs, np.log(seen.density_bs + _FLOOR)], axis=1)
 
 
-def _looks(model: Model, seen: Described) -> dict[str, Floats]:
+def _looks(model: Model, seen: Description) -> dict[str, Floats]:
     expected = model.arrays["novelty_mean"] + seen.composition_bz @ model.arrays["novelty_element"].astype(np.float64)
     return {"states": seen.state_bd, "surroundings": _with_logarithms(seen) - expected}
 
@@ -82,7 +82,7 @@ def _place(model: Model, look: str, rows_bd: Floats) -> Floats:
     return np.concatenate([along / spread, rest[:, None]], axis=1)
 
 
-def strangeness(model: Model, seen: Described) -> Floats:
+def strangeness(model: Model, seen: Description) -> Floats:
     """Return for each look the mean distance to the nearest crystals trained on, in units of its threshold; (B, 2)."""
     out = []
     for look, rows_bd in _looks(model, seen).items():

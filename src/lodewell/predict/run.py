@@ -158,16 +158,16 @@ def wanted_targets(model: Model, properties: str | Sequence[str] | None) -> list
     return [names.index(name) for name in properties] if properties else list(range(len(names)))
 
 
-Featured: TypeAlias = tuple[Prediction, Arrays | None]
+Entry: TypeAlias = tuple[Prediction, Arrays | None]
 
 
-def _featurise_chunk(chunk: Chunk, name: str, settings: dict[str, Any], properties: tuple[str, ...]) -> list[Featured]:
+def _featurise_chunk(chunk: Chunk, name: str, settings: dict[str, Any], properties: tuple[str, ...]) -> list[Entry]:
     """Read and featurise some crystals, in a worker."""
     architecture = make_architecture(name, settings)
     return [_featurise(record, architecture, properties) for record in chunk.read()]
 
 
-def _featurise(record: Record, architecture: Architecture, properties: tuple[str, ...]) -> Featured:
+def _featurise(record: Record, architecture: Architecture, properties: tuple[str, ...]) -> Entry:
     if record.atoms is None:
         return Prediction(record.file, record.frame, None, error=record.error), None
     atoms, name = record.atoms, given_id(record.atoms.info)
@@ -199,7 +199,7 @@ def _stated(atoms: Atoms, properties: tuple[str, ...]) -> dict[str, float]:
     return {name: float(v) for name, v in stated.items() if np.isfinite(v)}
 
 
-def _judge(found: list[Featured], model: Model, wanted: list[int]) -> Iterator[Prediction]:
+def _judge(found: list[Entry], model: Model, wanted: list[int]) -> Iterator[Prediction]:
     """Let the networks say what they can about some crystals, in order."""
     for part in _batches(_known_elements(item, model) for item in found):
         arrays = [a for _, a in part if a is not None]
@@ -212,9 +212,9 @@ def _judge(found: list[Featured], model: Model, wanted: list[int]) -> Iterator[P
             yield replace(prediction, **answer | {"warnings": prediction.warnings + answer["warnings"]})
 
 
-def _batches(found: Iterable[Featured]) -> Iterator[list[Featured]]:
+def _batches(found: Iterable[Entry]) -> Iterator[list[Entry]]:
     """Cut crystals into batches that are small in number and in memory."""
-    part: list[Featured] = []
+    part: list[Entry] = []
     size = 0
     for item in found:
         own = sum(array.nbytes for array in item[1].values()) if item[1] is not None else 0
@@ -227,7 +227,7 @@ def _batches(found: Iterable[Featured]) -> Iterator[list[Featured]]:
         yield part
 
 
-def _known_elements(item: Featured, model: Model) -> Featured:
+def _known_elements(item: Entry, model: Model) -> Entry:
     """Refuse a crystal with an element that the model never saw."""
     from lodewell.predict.novelty import unknown_elements
 

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lodewell.files import read_bytes
+from lodewell.report.model_card import draw_model, write_card
 from lodewell.report.style import COLOURS, GREY, INK, PALE, figure, save
 
 if TYPE_CHECKING:
     from lodewell.predict.model import Model
 
 _COLUMNS = 4
+
+
+def draw_trained(folder: str | Path, model: Model) -> None:
+    """Draw what `lodewell.train` left in a folder, beside it: `training.png`, `heldout.png`, and the card of a model.
+
+    model: what was returned by the call, one member of the ensemble or all.
+
+    Raises:
+        BadFile: when something cannot be read or written.
+    """
+    place = Path(folder)
+    draw_training(place, json.loads(read_bytes(place / "history.json")), model)
+    if "heldout_truth" in model.arrays:
+        draw_model(model, place / "heldout.png")
+    if "member" not in model.card["options"]:  # the ensemble is whole
+        write_card(model, place / "card.md")
 
 
 def draw_training(folder: Path, history: list[dict[str, Any]], model: Model) -> Path:

@@ -19,8 +19,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from lodewell.errors import BadFile
-from lodewell.files import atomic_path
+from lodewell.files import atomic_path, make_folder
 from lodewell.predict.architecture import Architecture, Arrays, Field
 
 _TYPES = {"F32": "<f4", "F16": "<f2", "I32": "<i4", "I64": "<i8"}
@@ -64,10 +63,7 @@ def write_shard(path: Path, fields: dict[str, Field], crystals: list[Arrays]) ->
     out: Arrays = {name: np.ascontiguousarray(np.concatenate([c[name] for c in crystals])) for name in fields}
     for name, field in fields.items():
         out.setdefault(f"first.{field.axis}", np.cumsum([0, *(len(c[name]) for c in crystals)]).astype(np.int64))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise BadFile(f"{path.parent}: cannot be made ({err.strerror}); choose another with --cache") from err
+    make_folder(path.parent)
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(out))
 

@@ -21,7 +21,7 @@ from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadCrystal, BadFile, BadOption, did_you_mean
-from lodewell.files import bare_name, text_file
+from lodewell.files import bare_name, make_folder, text_file
 from lodewell.predict.architecture import Architecture, Arrays
 from lodewell.predict.identity import given_id
 from lodewell.predict.targets import doubts, number
@@ -226,7 +226,7 @@ def _see_to_features(crystals: list[Atoms], architecture: Architecture, cache: P
     if found:
         write_shard(path, dict(architecture.fields), found)
     if reasons and lasting:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with text_file(note) as handle:
             handle.write("\n".join(f"{k}\t{printable(' '.join(why.split()))}" for k, why in reasons.items()))
     return path, reasons

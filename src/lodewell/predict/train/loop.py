@@ -116,19 +116,6 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def keep_memory() -> None:
-    """Let the C library keep freed memory: else each large tensor costs page faults, half the time of a step."""
-    import ctypes
-
-    try:
-        libc = ctypes.CDLL(None)
-        trim, mmap = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-        libc.mallopt(mmap, 1 << 30)
-        libc.mallopt(trim, (1 << 31) - 1)
-    except (OSError, AttributeError):  # not glibc
-        return
-
-
 def learning_rate(step: int, total: int, highest: float, warm_up: float) -> float:
     """Return the rate of a step: a line up, then half a cosine down to a thousandth."""
     rise = max(1, round(warm_up * total))
@@ -137,8 +124,8 @@ def learning_rate(step: int, total: int, highest: float, warm_up: float) -> floa
     return highest * (0.001 + 0.999 * 0.5 * (1.0 + math.cos(math.pi * (step - rise) / max(1, total - rise))))
 
 
-class Run:
-    """One member in training."""
+class Member:
+    """One network of the ensemble in training; it seeds torch, which `own_torch` undoes."""
 
     def __init__(self, task: Task, options: TrainOptions, seed: int) -> None:
         self.task, self.options, self.seed = task, options, seed
@@ -336,7 +323,7 @@ def find_rate(task: Task, options: TrainOptions, seed: int, steps: int = 80) -> 
 
     The rate is a tenth of the one at which the loss is least.
     """
-    run = Run(task, replace(options, ema=0.0), seed)
+    run = Member(task, replace(options, ema=0.0), seed)
     run.module.train()
     curve: list[tuple[float, float]] = []
     smooth = 0.0
@@ -358,9 +345,9 @@ def find_rate(task: Task, options: TrainOptions, seed: int, steps: int = 80) -> 
 
 def train_member(
     task: Task, options: TrainOptions, member: int, folder: Path | None, resume: bool, report: Report
-) -> Run:
+) -> Member:
     """Train one network to its end, from its checkpoint if there is one."""
-    run = Run(task, options, options.seed + member)
+    run = Member(task, options, options.seed + member)
     checkpoint = folder / f"member-{member}.checkpoint" if folder is not None else None
     if checkpoint is not None and checkpoint.exists() and resume:
         run.restore(checkpoint)

@@ -14,20 +14,20 @@ import torch
 from ase.data import chemical_symbols
 
 from lodewell import __version__
-from lodewell.errors import BadFile, BadOption, LodewellError
-from lodewell.files import atomic_path, check_writable
+from lodewell.errors import BadOption, LodewellError
+from lodewell.files import atomic_path, check_writable, make_folder
 from lodewell.predict.architecture import Architecture, make_architecture
 from lodewell.predict.calibrate import combine, fit_calibration
-from lodewell.predict.model import SUFFIX, Described, Model
+from lodewell.predict.model import SUFFIX, Description, Model
 from lodewell.predict.novelty import fit_novelty
+from lodewell.predict.process import own_torch
 from lodewell.predict.train.cache import cache_folder
 from lodewell.predict.train.dataset import Dataset, read_dataset
 from lodewell.predict.train.loop import (
+    Member,
     Report,
-    Run,
     Task,
     find_rate,
-    keep_memory,
     mean_errors,
     pick_device,
     train_member,
@@ -84,12 +84,22 @@ def fit(
     report: Report = lambda _: None,
 ) -> Model:
     """Train the ensemble on a data set; see `train`. With `options.member` only that one is trained and returned."""
-    keep_memory()
     device = pick_device(options.device)
-    torch.set_num_threads(options.threads)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        check_writable(out / f"model{SUFFIX}")
+        check_writable(make_folder(out) / f"model{SUFFIX}")
+    with own_torch(options.threads, device):
+        return _fit(dataset, architecture, options, device, out, resume, report)
+
+
+def _fit(
+    dataset: Dataset,
+    architecture: Architecture,
+    options: TrainOptions,
+    device: torch.device,
+    out: Path | None,
+    resume: bool,
+    report: Report,
+) -> Model:
     task = Task.prepare(dataset, architecture, device)
     members = range(options.members) if options.member is None else [options.member]
     runs = [train_member(task, options, k, out, resume, report) for k in members]
@@ -131,7 +141,7 @@ def _judge(model: Model, task: Task, options: TrainOptions) -> None:
     some = np.random.default_rng(options.seed).permutation(part["train"])[:4000]
     for name, chosen in (("train", some), ("val", part["val"])):
         batches = [model.evaluate(dataset.crystals(chosen[k : k + 256]))[1] for k in range(0, len(chosen), 256)]
-        seen[name] = Described.joined(batches)
+        seen[name] = Description.joined(batches)
     fit_calibration(model, values["val"], dataset.values_bt[part["val"]])
     fit_novelty(model, seen["train"], seen["val"])
     if len(part["test"]):
@@ -144,11 +154,8 @@ def _judge(model: Model, task: Task, options: TrainOptions) -> None:
         model.arrays["heldout_sigma"] = sigma.astype(np.float32)
 
 
-def _write(model: Model, dataset: Dataset, runs: list[Run], out: Path, options: TrainOptions) -> None:
-    """Write model, history, summary and figures."""
-    from lodewell.report.model_card import draw_model, write_card
-    from lodewell.report.training import draw_training
-
+def _write(model: Model, dataset: Dataset, runs: list[Member], out: Path, options: TrainOptions) -> None:
+    """Write model, history and summary."""
     history = [{"seed": run.seed, "epochs": run.history} for run in runs]
     summary: dict[str, Any] = {
         **model.card,
@@ -160,27 +167,15 @@ def _write(model: Model, dataset: Dataset, runs: list[Run], out: Path, options: 
             temporary.write_text(json_text(content, indent=1), encoding="utf-8")
     if options.member is None:
         model.save(out / f"model{SUFFIX}")
-        write_card(model, out / "card.md")
-    draw_training(out, history, model)
-    if "heldout_truth" in model.arrays:
-        draw_model(model, out / "heldout.png")
 
 
-def suggest_rate(options: TrainOptions, out: Path) -> float:
-    """Look for a learning rate; writes OUT/learning-rate.png and returns the rate.
+def suggest_rate(options: TrainOptions) -> tuple[float, list[tuple[float, float]]]:
+    """Look for a learning rate; returns it, and the smoothed loss at each rate that was tried.
 
     Raises:
         BadFile, BadOption: as `train`.
     """
-    from lodewell.report.training import draw_rates
-
     dataset, architecture = read(options)
-    torch.set_num_threads(options.threads)
-    keep_memory()
-    rate, curve = find_rate(Task.prepare(dataset, architecture, pick_device(options.device)), options, options.seed)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise BadFile(f"{out}: cannot be made ({err.strerror}); choose another with --out") from err
-    draw_rates(out / "learning-rate.png", curve, rate)
-    return rate
+    device = pick_device(options.device)
+    with own_torch(options.threads, device):
+        return find_rate(Task.prepare(dataset, architecture, device), options, options.seed)
