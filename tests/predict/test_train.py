@@ -273,7 +273,8 @@ def test_the_learning_rate_is_found(task, options, tmp_path):
     assert min(loss for _, loss in found) < 0.9 * found[0][1]
     assert find_rate(task, options, 0)[0] == rate
     suggested, curve = suggest_rate(options)
-    assert (suggested, curve) == (rate, found)
+    assert suggested == rate
+    assert np.allclose(curve, found, rtol=1e-4)  # threads add up in another order
     draw_rates(tmp_path / "learning-rate.png", curve, rate)
     assert (tmp_path / "learning-rate.png").stat().st_size > 10_000
 
