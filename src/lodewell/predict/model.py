@@ -186,7 +186,8 @@ def load_model(name: str | Path = SHIPPED) -> Model:
         )
     members = []
     for k in range(about["members"]):
-        module = architecture.module(len(about["targets"]))
+        with torch.random.fork_rng([]):  # weights are drawn first, and read then
+            module = architecture.module(len(about["targets"]))
         prefix = f"{k}."
         state = {n.removeprefix(prefix): torch.from_numpy(a) for n, a in tensors.items() if n.startswith(prefix)}
         try:
