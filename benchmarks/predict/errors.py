@@ -52,12 +52,14 @@ def run(row: str, seed: int, args: argparse.Namespace) -> None:
     from lodewell.predict.train.dataset import read_dataset
     from lodewell.predict.train.options import TrainOptions
     from lodewell.predict.train.run import fit
+    from lodewell.record import Run
 
     keep_memory()
     architecture = network(row, args.width)
-    dataset = read_dataset(
-        args.data, list(TARGETS), architecture, split="mp2018_split", cache=args.folder / "cache", workers=args.workers
-    )
+    with Run("train", workers=args.workers) as features:
+        dataset = read_dataset(
+            args.data, list(TARGETS), architecture, split="mp2018_split", cache=args.folder / "cache", run=features
+        )
     options = TrainOptions(
         properties=tuple(TARGETS), weights=WEIGHTS, epochs=args.epochs, batch_size=BATCH, members=1, seed=seed,
         lr=args.lr, device=args.device,

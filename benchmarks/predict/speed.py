@@ -26,6 +26,7 @@ def write_speed(args: argparse.Namespace) -> None:
     from benchmarks.predict.errors import network
     from benchmarks.predict.report import ROWS
     from lodewell.predict.train.dataset import read_dataset
+    from lodewell.record import Run
 
     torch.set_num_threads(1)
     rows: list[list[Any]] = []
@@ -34,9 +35,9 @@ def write_speed(args: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as cache:
             # Compiled once before, so that every clock runs on work alone.
             subset(args.data, Path(cache) / "few.extxyz", 200)
-            read_dataset(Path(cache) / "few.extxyz", PROPERTIES, architecture, cache=Path(cache), workers=1)
-            with stopwatch() as measured:
-                dataset = read_dataset(args.data, PROPERTIES, architecture, cache=Path(cache), workers=2)
+            read_dataset(Path(cache) / "few.extxyz", PROPERTIES, architecture, cache=Path(cache))
+            with stopwatch() as measured, Run("train", workers=2) as run:
+                dataset = read_dataset(args.data, PROPERTIES, architecture, cache=Path(cache), run=run)
             crystals = dataset.crystals(list(range(0, len(dataset.ids), max(1, len(dataset.ids) // SAMPLE))))
             parameters, rate = training_rate(architecture, crystals)
             rows.append([ROWS[row], architecture.settings["width"], parameters, len(dataset.ids), measured["seconds"],

@@ -18,6 +18,7 @@ from lodewell.predict.model import Model, load_model
 from lodewell.predict.run import predict
 from lodewell.predict.train.cache import cache_folder
 from lodewell.predict.train.dataset import read_dataset
+from lodewell.record import Run
 
 CRYSTALS, LARGEST = 400, 40
 SHARE, SEED = 0.05, 0  # of properties.yaml
@@ -61,9 +62,10 @@ def main() -> None:
 def heldout(model: Model, source: Path) -> list[Atoms]:
     """Return crystals that took no part in the training of the shipped model."""
     names = [target.name for target in model.targets]
-    dataset = read_dataset(
-        source, names, model.architecture, validation=SHARE, test=SHARE, seed=SEED, cache=cache_folder()
-    )
+    with Run("train", workers=None) as run:
+        dataset = read_dataset(
+            source, names, model.architecture, validation=SHARE, test=SHARE, seed=SEED, cache=cache_folder(), run=run
+        )
     wanted = {dataset.ids[b] for b in dataset.part("test")}
     records = (record.atoms for record in read_crystals(source))
     found = [atoms for atoms in records if atoms is not None and given_id(atoms.info) in wanted]

@@ -17,7 +17,7 @@ ARCHITECTURE = make_architecture("invariant")
 
 
 def read(paths, tmp_path: Path, properties=("density",), **options) -> Dataset:
-    return read_dataset(paths, properties, ARCHITECTURE, cache=tmp_path / "cache", workers=1, **options)
+    return read_dataset(paths, properties, ARCHITECTURE, cache=tmp_path / "cache", **options)
 
 
 @pytest.fixture(scope="module")

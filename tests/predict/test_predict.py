@@ -43,7 +43,7 @@ def trained(tmp_path_factory) -> Path:
     architecture = make_architecture("invariant", SMALL)
     names = ("density", "K_vrh")
     dataset = read_dataset(
-        folder / "salts.extxyz", names, architecture, validation=0.2, test=0.2, cache=folder / "cache", workers=1
+        folder / "salts.extxyz", names, architecture, validation=0.2, test=0.2, cache=folder / "cache"
     )
     options = TrainOptions(
         properties=names, members=2, epochs=15, batch_size=16, lr=5e-3, ema=0.9, about="Made-up salts, CC0."

@@ -19,11 +19,13 @@ from lodewell.predict.train.dataset import Dataset, read_dataset  # noqa: E402
 from lodewell.predict.train.loop import Member, NotANumber, Task, find_rate, train_member  # noqa: E402
 from lodewell.predict.train.options import TrainOptions  # noqa: E402
 from lodewell.predict.train.run import fit, suggest_rate, train  # noqa: E402
+from lodewell.record import KEYS, Run  # noqa: E402
 from lodewell.report.training import draw_rates, draw_trained  # noqa: E402
 from tests.predict.crystals import salts  # noqa: E402
 
 SMALL = {"width": 16, "channels": 16, "layers": 2, "charges": 2}
 CPU = torch.device("cpu")
+SILENT = Run("train")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def file(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def options(file) -> TrainOptions:
     return TrainOptions(
-        data=(str(file),), properties=("density",), settings=SMALL, members=1, epochs=6, batch_size=16, workers=1,
+        data=(str(file),), properties=("density",), settings=SMALL, members=1, epochs=6, batch_size=16,
         validation=0.2, test=0.2, cache=file.parent / "cache", lr=5e-3, ema=0.9,
     )  # fmt: skip
 
@@ -50,7 +52,6 @@ def dataset(file, options) -> Dataset:
         validation=0.2,
         test=0.2,
         cache=options.cache,
-        workers=1,
     )
 
 
@@ -79,7 +80,8 @@ def test_it_learns(dataset, options, tmp_path):
     history = json.loads((tmp_path / "history.json").read_text(encoding="utf-8"))
     assert [len(member["epochs"]) for member in history] == [40, 40]
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
-    assert summary["errors"] == model.card["errors"]
+    assert tuple(summary) == KEYS
+    assert summary["results"]["errors"] == model.card["errors"]
     assert not list(tmp_path.glob("*.png"))
     draw_trained(tmp_path, model)
     for name in ("training.png", "heldout.png"):
@@ -91,9 +93,9 @@ def test_it_learns(dataset, options, tmp_path):
 def test_the_same_seed_gives_the_same_curve(name, file, options):
     settings = SMALL if name == "invariant" else {"width": 16}
     architecture = make_architecture(name, settings)
-    data = read_dataset(file, ["density"], architecture, validation=0.2, test=0.2, cache=options.cache, workers=1)
+    data = read_dataset(file, ["density"], architecture, validation=0.2, test=0.2, cache=options.cache)
     prepared, short = Task.prepare(data, architecture, CPU), replace(options, epochs=2)
-    first, second, other = (train_member(prepared, short, k, None, True, lambda _: None) for k in (0, 0, 1))
+    first, second, other = (train_member(prepared, short, k, SILENT) for k in (0, 0, 1))
     assert curve(first) == curve(second)
     assert curve(first) != curve(other)
 
@@ -101,9 +103,9 @@ def test_the_same_seed_gives_the_same_curve(name, file, options):
 @pytest.mark.parametrize("name", ["invariant", "published"])
 def test_a_stopped_training_goes_on_with_the_same_curve(name, file, options, tmp_path):
     architecture = make_architecture(name, SMALL if name == "invariant" else {"width": 16})
-    data = read_dataset(file, ["density"], architecture, validation=0.2, test=0.2, cache=options.cache, workers=1)
+    data = read_dataset(file, ["density"], architecture, validation=0.2, test=0.2, cache=options.cache)
     prepared, short = Task.prepare(data, architecture, CPU), replace(options, epochs=4)
-    whole = train_member(prepared, short, 0, None, True, lambda _: None)
+    whole = train_member(prepared, short, 0, SILENT)
 
     class Stopped(Exception):
         pass
@@ -113,8 +115,8 @@ def test_a_stopped_training_goes_on_with_the_same_curve(name, file, options, tmp
             raise Stopped
 
     with pytest.raises(Stopped):
-        train_member(prepared, short, 0, tmp_path, True, stop)
-    rest = train_member(prepared, short, 0, tmp_path, True, lambda _: None)
+        train_member(prepared, short, 0, SILENT, tmp_path, stop)
+    rest = train_member(prepared, short, 0, SILENT, tmp_path)
     assert curve(rest) == curve(whole)
     for mine, its in zip(rest.average.state_dict().values(), whole.average.state_dict().values(), strict=True):
         assert torch.equal(mine, its)
@@ -123,13 +125,13 @@ def test_a_stopped_training_goes_on_with_the_same_curve(name, file, options, tmp
 def test_a_killed_training_goes_on_with_the_same_curve(options, tmp_path):
     words = {
         "data": list(options.data), "properties": ["density"], "settings": SMALL, "members": 1, "epochs": 8,
-        "batch_size": 16, "validation": 0.2, "test": 0.2, "lr": 5e-3, "workers": 1, "cache": str(options.cache),
+        "batch_size": 16, "validation": 0.2, "test": 0.2, "lr": 5e-3, "cache": str(options.cache),
     }  # fmt: skip
     config = tmp_path / "predict.yaml"
     config.write_text(json.dumps(words), encoding="utf-8")
 
     def command(out: Path) -> subprocess.Popen:
-        line = [sys.executable, "-m", "lodewell.cli", "train", str(config), "--out", str(out)]
+        line = [sys.executable, "-m", "lodewell.cli", "train", str(config), "--out", str(out), "--workers", "1"]
         return subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
 
     with command(tmp_path / "killed") as process:
@@ -161,7 +163,7 @@ def test_members_can_be_trained_apart(dataset, options, tmp_path):
 
 
 def test_early_stopping(task, options):
-    run = train_member(task, replace(options, epochs=50, patience=1, lr=1e-9, ema=0.0), 0, None, True, lambda _: None)
+    run = train_member(task, replace(options, epochs=50, patience=1, lr=1e-9, ema=0.0), 0, SILENT)
     assert len(run.history) < 50
     (best,) = {min(line["val"]["density"] for line in run.history)}
     assert task.errors(run.average, "val")["density"] == best
@@ -182,7 +184,7 @@ def test_a_loss_that_is_no_number_names_the_batch(dataset, options):
 
     prepared = Task.prepare(Flawed(**vars(dataset)), make_architecture("invariant", SMALL), CPU)
     with pytest.raises(NotANumber, match=rf"at step .*{dataset.ids[bad]}\b.*lower lr"):
-        train_member(prepared, replace(options, batch_size=8), 0, None, True, lambda _: None)
+        train_member(prepared, replace(options, batch_size=8), 0, SILENT)
     run = Member(prepared, replace(options, batch_size=8), 0)
     run.watch = 50  # as on a GPU: more than the steps of an epoch
     step = next(k for k, batch in enumerate(run.batches(0), 1) if bad in batch)
@@ -203,18 +205,18 @@ def test_missing_values_do_not_count(dataset, options):
 
 
 def test_a_checkpoint_of_something_else_is_refused(task, options, tmp_path):
-    train_member(task, replace(options, epochs=1), 0, tmp_path, True, lambda _: None)
+    train_member(task, replace(options, epochs=1), 0, SILENT, tmp_path)
     path = tmp_path / "member-0.checkpoint"
-    with pytest.raises(BadFile, match="other options or other data; give --restart"):
-        train_member(task, replace(options, epochs=2), 0, tmp_path, True, lambda _: None)
+    with pytest.raises(BadFile, match=r"other options or other data, .*; give --restart"):
+        train_member(task, replace(options, epochs=2), 0, SILENT, tmp_path)
     state = torch.load(path, weights_only=True)
     torch.save(state | {"version": 99}, path)
     with pytest.raises(BadFile, match="a checkpoint of version 99"):
-        train_member(task, replace(options, epochs=1), 0, tmp_path, True, lambda _: None)
+        train_member(task, replace(options, epochs=1), 0, SILENT, tmp_path)
     path.write_bytes(b"nothing")
     with pytest.raises(BadFile, match="cannot be read"):
-        train_member(task, replace(options, epochs=1), 0, tmp_path, True, lambda _: None)
-    train_member(task, replace(options, epochs=1), 0, tmp_path, False, lambda _: None)
+        train_member(task, replace(options, epochs=1), 0, SILENT, tmp_path)
+    train_member(task, replace(options, epochs=1), 0, Run("train", restart=True), tmp_path)
 
 
 def test_a_checkpoint_of_other_structures_is_refused(options, tmp_path):
@@ -223,13 +225,13 @@ def test_a_checkpoint_of_other_structures_is_refused(options, tmp_path):
 
     def prepared() -> Task:
         write(tmp_path / "salts.extxyz", crystals)
-        found = read_dataset(tmp_path / "salts.extxyz", ["density"], architecture, cache=tmp_path / "cache", workers=1)
+        found = read_dataset(tmp_path / "salts.extxyz", ["density"], architecture, cache=tmp_path / "cache")
         return Task.prepare(found, architecture, CPU)
 
-    train_member(prepared(), replace(options, epochs=1), 0, tmp_path, True, lambda _: None)
+    train_member(prepared(), replace(options, epochs=1), 0, SILENT, tmp_path)
     crystals[4].set_cell(crystals[4].cell.array * 1.01, scale_atoms=True)
     with pytest.raises(BadFile, match="other options or other data"):
-        train_member(prepared(), replace(options, epochs=1), 0, tmp_path, True, lambda _: None)
+        train_member(prepared(), replace(options, epochs=1), 0, SILENT, tmp_path)
 
 
 def test_doubts_are_told_before_the_first_epoch(options, tmp_path, caplog):
@@ -238,8 +240,8 @@ def test_doubts_are_told_before_the_first_epoch(options, tmp_path, caplog):
         atoms.info["density"] *= 1000.0
     write(tmp_path / "salts.extxyz", crystals)
     told: list[int] = []
-    train(replace(options, data=(str(tmp_path / "salts.extxyz"),), epochs=1, cache=tmp_path / "cache"), tmp_path,
-          report=lambda _: told.append(len(caplog.records)))  # fmt: skip
+    chosen = replace(options, data=(str(tmp_path / "salts.extxyz"),), epochs=1, cache=tmp_path / "cache")
+    train(tmp_path, options=chosen, each_epoch=lambda _: told.append(len(caplog.records)))
     assert told == [1]
     assert "they would fit if they were in kg/m^3: check the unit" in caplog.records[0].message
 
@@ -272,7 +274,7 @@ def test_the_learning_rate_is_found(task, options, tmp_path):
     assert 1e-5 < rate < 0.1
     assert min(loss for _, loss in found) < 0.9 * found[0][1]
     assert find_rate(task, options, 0)[0] == rate
-    suggested, curve = suggest_rate(options)
+    suggested, curve = suggest_rate(options=options)
     assert suggested == rate
     assert np.allclose(curve, found, rtol=1e-4)  # threads add up in another order
     draw_rates(tmp_path / "learning-rate.png", curve, rate)
@@ -281,12 +283,17 @@ def test_the_learning_rate_is_found(task, options, tmp_path):
 
 def test_training_from_options(options, tmp_path):
     lines = []
-    model = train(replace(options, epochs=2, lr="auto"), tmp_path, report=lines.append)
+    stages = []
+    model = train(
+        tmp_path, options=replace(options, epochs=2, lr="auto"), each_epoch=lines.append,
+        progress=lambda *told: stages.append(told),
+    )  # fmt: skip
+    assert stages == [("reading crystals, computing features", 120), ("training", 1, 2), ("training", 2, 2)]
     assert [line["epoch"] for line in lines] == [1, 2]
     assert model.targets[0].name == "density"
     assert model.targets[0].unit == "g/cm^3"
     with pytest.raises(BadOption, match="data and properties"):
-        train(TrainOptions(), tmp_path)
+        train(tmp_path, options=TrainOptions())
 
 
 @pytest.mark.parametrize(

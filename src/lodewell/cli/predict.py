@@ -59,9 +59,9 @@ def command(
     rows: list[Prediction] = []
     try:
         with progress("predicting", partial(about_how_many, paths)) as bar:
-            for prediction in predict_stream(paths, model, names, strict_formula=strict_formula, workers=workers):
-                rows.append(prediction)
-                bar.advance()
+            rows.extend(  # one by one: Ctrl-C leaves those before it
+                predict_stream(paths, model, names, strict_formula=strict_formula, workers=workers, progress=bar)
+            )
     finally:
         if out is not None and rows:  # Ctrl-C keeps what was finished
             _write_csv(rows, out)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lodewell.cli.fields import takes
-from lodewell.cli.options import AsJson
+from lodewell.cli.options import AsJson, Restart, WorkerCount
 from lodewell.predict.train.options import TrainOptions
 
 _LISTED = 8  # refusals that are printed one by one
@@ -27,8 +27,9 @@ def command(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where model, checkpoints and figures go.")
     ] = Path("trained"),
-    resume: Annotated[bool, typer.Option("--resume/--restart", help="Go on with an interrupted training.")] = True,
+    restart: Restart = False,
     find_lr: Annotated[bool, typer.Option("--find-lr", help="Only look for a learning rate, and draw it.")] = False,
+    workers: WorkerCount = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model of any property of crystals, from a file, a folder, or a table beside either.
@@ -45,31 +46,29 @@ def command(
     from lodewell.report.training import draw_rates, draw_trained
 
     keep_memory()
-    if find_lr:
-        rate, curve = suggest_rate(options)
-        draw_rates(make_folder(out) / "learning-rate.png", curve, rate)
-        print(f"suggested: lr {rate:.2e} (see {out / 'learning-rate.png'})")
-        return
-    members = options.members if options.member is None else 1
-    with progress("reading crystals, computing features", options.epochs * members) as bar:
+    with progress("reading crystals") as bar:
+        if find_lr:
+            rate, curve = suggest_rate(options=options, workers=workers, progress=bar)
+            draw_rates(make_folder(out) / "learning-rate.png", curve, rate)
+            print(f"suggested: lr {rate:.2e} (see {out / 'learning-rate.png'})")
+            return
         going: set[int] = set()  # members of which a line was shown
 
-        def report(line: dict[str, Any]) -> None:
-            if line["member"] not in going and line["epoch"] > 1 and not as_json:
+        def each_epoch(line: dict[str, Any]) -> None:
+            if as_json:
+                return
+            if line["member"] not in going and line["epoch"] > 1:
                 print(f"member {line['member']} goes on after epoch {line['epoch'] - 1}")
             going.add(line["member"])
-            bar.advance()
-            errors = ", ".join(f"{name} {error:.4g}" for name, error in line["val"].items())
-            bar.describe(f"member {line['member']}, epoch {line['epoch']}: {errors}")
-            if not as_json:
-                _line(line, errors)
+            _line(line)
 
-        model = train(options, out, resume, report)
+        model = train(out, options=options, workers=workers, progress=bar, restart=restart, each_epoch=each_epoch)
     draw_trained(out, model)
     _show(model, out, as_json)
 
 
-def _line(line: dict[str, Any], errors: str) -> None:
+def _line(line: dict[str, Any]) -> None:
+    errors = ", ".join(f"{name} {error:.4g}" for name, error in line["val"].items())
     print(
         f"member {line['member']}  epoch {line['epoch']:>3}  loss {line['loss']:.4f}  validation: {errors}"
         f"  ({line['crystals_per_second']:.0f} crystals/s)",
@@ -104,10 +103,11 @@ def _show(model: Any, out: Path, as_json: bool) -> None:
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     screen = console()
     screen.print(table)
-    for warning in summary["warnings"]:
+    for warning in summary["notes"]:
         screen.print(marked("yellow", "look:", f" {warning}"))
-    for row in summary["refused"][:_LISTED]:
+    refused = summary["results"]["refused"]
+    for row in refused[:_LISTED]:
         screen.print(marked("red", "refused:", f" {row['file']}, frame {row['frame']}: {row['why']}"))
-    if len(summary["refused"]) > _LISTED:
-        screen.print(f"… and {len(summary['refused']) - _LISTED:,} more refused (summary.json tells each)")
+    if len(refused) > _LISTED:
+        screen.print(f"… and {len(refused) - _LISTED:,} more refused (summary.json tells each)")
     screen.print(f"written: {out}")

@@ -24,13 +24,15 @@ from lodewell.errors import BadOption, LodewellError, did_you_mean
 from lodewell.predict.architecture import Architecture, Arrays, make_architecture
 from lodewell.predict.identity import given_id
 from lodewell.predict.model import SHIPPED, Model, load_model
+from lodewell.progress import Progress, silent
+from lodewell.record import Run
 from lodewell.workers.base import one_line
-from lodewell.workers.open import open_workers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Crystals: TypeAlias = Atoms | str | Path | Sequence[Atoms | str | Path]
+STAGE = "predicting"
 CHUNK = 100  # crystals a task
 FEW = 6  # chunks that are done here sooner than worker processes would have started
 BATCH, BATCH_BYTES = 128, 1 << 24  # most crystals that the networks see at a time, and bytes of their features
@@ -95,6 +97,7 @@ def predict(
     *,
     strict_formula: bool = False,
     workers: int | None = 1,
+    progress: Progress = silent,
 ) -> list[Prediction]:
     """Predict properties of crystals; one result a crystal, in the order they came, refused ones included.
 
@@ -104,13 +107,16 @@ def predict(
         properties: the one or those wanted; None is all of the model.
         strict_formula: refuse crystals of files that contradict themselves, instead of remarking on them.
         workers: processes that compute features; None is every core.
+        progress: told the stage, and the crystals done.
 
     Raises:
         BadFile: when a path or the model does not exist.
         BadOption: when the model does not predict a property.
         LodewellError: when torch is missing.
     """
-    return list(predict_stream(crystals, model, properties, strict_formula=strict_formula, workers=workers))
+    return list(
+        predict_stream(crystals, model, properties, strict_formula=strict_formula, workers=workers, progress=progress)
+    )
 
 
 def predict_stream(
@@ -120,28 +126,41 @@ def predict_stream(
     *,
     strict_formula: bool = False,
     workers: int | None = 1,
+    progress: Progress = silent,
 ) -> Iterator[Prediction]:
     """Predict crystals one after the other in constant memory; see `predict`."""
     opened = model if isinstance(model, Model) else load_model(model or SHIPPED)
     wanted = wanted_targets(opened, properties)
-    names = tuple(opened.targets[t].name for t in wanted)
-    given = given_list(crystals)
+    with Run("predict", workers=workers, progress=progress) as run:
+        done = 0
+        for some in _entries(given_list(crystals), opened, wanted, strict_formula, run):
+            for prediction in _judge(some, opened, wanted):
+                done += 1
+                run.progress(STAGE, done)
+                yield prediction
+
+
+def _entries(
+    given: list[Atoms | str | Path], model: Model, wanted: list[int], strict_formula: bool, run: Run
+) -> Iterator[list[Entry]]:
+    """Yield crystals with their features, some at a time, those in memory computed here, those of files by workers."""
+    names, about = tuple(model.targets[t].name for t in wanted), model.architecture
     records = in_memory(given)
     if records is not None:
         while some := list(islice(records, CHUNK)):
-            yield from _judge([_featurise(record, opened.architecture, names) for record in some], opened, wanted)
+            yield [_featurise(record, about, names) for record in some]
         return
     recipes = chunks(given, CHUNK, strict=strict_formula)
     first = list(islice(recipes, FEW))
-    about = opened.architecture
+    if len(first) < FEW:
+        run.alone()
     task = partial(_featurise_chunk, name=about.name, settings=about.settings, properties=names)
-    with open_workers(1 if len(first) < FEW else workers) as pool:
-        for outcome in pool.map(task, chain(first, recipes)):
-            if outcome.value is None:
-                for file, frame in outcome.task.entries():
-                    yield Prediction(file, frame, None, error=outcome.error)
-            else:
-                yield from _judge(outcome.value, opened, wanted)
+    for outcome in run.workers.map(task, chain(first, recipes)):
+        if outcome.value is None:
+            lost = outcome.task.entries()
+            yield [(Prediction(file, frame, None, error=outcome.error), None) for file, frame in lost]
+        else:
+            yield outcome.value
 
 
 def wanted_targets(model: Model, properties: str | Sequence[str] | None) -> list[int]:

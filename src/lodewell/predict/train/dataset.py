@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,12 +28,13 @@ from lodewell.predict.identity import given_id
 from lodewell.predict.targets import doubts, number
 from lodewell.predict.train.cache import Shard, content, shard_name, write_shard
 from lodewell.predict.train.table import Line, read_table
+from lodewell.record import Run
 from lodewell.text import printable
 from lodewell.workers.base import one_line
-from lodewell.workers.open import open_workers
 
 SPLIT_WORDS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 CHUNK = 500
+STAGE = "reading crystals, computing features"
 _FIRST = 20  # crystals whose keys are named where a property is none of them
 
 logger = logging.getLogger(__name__)
@@ -104,8 +106,7 @@ def read_dataset(
     test: float = 0.1,
     seed: int = 0,
     cache: Path,
-    workers: int | None = None,
-    report: Callable[[int], None] = lambda _: None,
+    run: Run | None = None,
 ) -> Dataset:
     """Read crystals and properties, and compute the features that the cache does not hold.
 
@@ -120,8 +121,7 @@ def read_dataset(
         test: likewise.
         seed: of the sharing.
         cache: folder of the features.
-        workers: processes; None is every core.
-        report: called with the number of crystals done.
+        run: what it is done with; alone and in silence by default.
 
     Raises:
         BadFile: for a path or a table that cannot be read.
@@ -135,19 +135,18 @@ def read_dataset(
     rows: list[Row] = []
     shards: list[Shard] = []
     shard_of: list[int] = []
-    with open_workers(workers) as pool:
-        for outcome in pool.map(task, chunks(paths, CHUNK)):
+    with Run("train") if run is None else nullcontext(run) as mine:
+        for outcome in mine.workers.map(task, chunks(paths, CHUNK)):
             if outcome.value is None:
-                lost = [Row(file, frame, "", error=outcome.error) for file, frame in outcome.task.entries()]
-                rows += lost
-                shard_of += [-1] * len(lost)
-                continue
-            path, found = outcome.value
+                found = [Row(file, frame, "", error=outcome.error) for file, frame in outcome.task.entries()]
+                path = None
+            else:
+                path, found = outcome.value
             if path is not None:
                 shards.append(Shard(path, dict(architecture.fields)))
             rows += found
             shard_of += [len(shards) - 1] * len(found)
-            report(sum(row.error is None for row in found))
+            mine.progress(STAGE, len(rows))
     refused = [row for row in rows if row.error is not None]
     usable = [(row, shard) for row, shard in zip(rows, shard_of, strict=True) if row.error is None]
     if lines is not None:

@@ -7,13 +7,13 @@ checkpoint makes the same steps as one that was never stopped.
 from __future__ import annotations
 
 import copy
-import hashlib
 import itertools
 import json
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,13 @@ from lodewell.predict.architecture import Architecture, collate
 from lodewell.predict.targets import Target, composition
 from lodewell.predict.train.dataset import Dataset
 from lodewell.predict.train.options import TrainOptions
+from lodewell.record import Run, fingerprint
 
-VERSION = 1  # of checkpoints
+VERSION = 2  # of checkpoints
 _BETA = 0.05  # of the Huber loss, in standard deviations
 _WATCH = 50  # steps between looks at the loss on a GPU
-Report = Callable[[dict[str, Any]], None]
+STAGE = "training"
+Listener = Callable[[dict[str, Any]], None]  # told of each epoch
 
 
 class NotANumber(LodewellError):
@@ -145,10 +147,25 @@ class Member:
         weights = [options.weights.get(t.name, 1.0) for t in task.targets]
         self.weight_t = torch.tensor(weights, dtype=torch.float32, device=task.device)
         self.history: list[dict[str, Any]] = []
-        self.steps = 0
+        self.steps = self.resumed = 0
         self.best: dict[str, Tensor] = {}
         self.watch = 1 if task.device.type == "cpu" else _WATCH
         self._watched: list[tuple[int, Tensor, NDArray[np.int64]]] = []
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What decides the course of the training, as one word."""
+        options, data = self.options, self.task.dataset
+        names = ("epochs", "batch_size", "lr", "warm_up", "weight_decay", "clip", "ema", "patience")
+        chosen: dict[str, Any] = {name: getattr(options, name) for name in names} | {"weights": dict(options.weights)}
+        network = self.task.architecture
+        arrays = (data.values_bt, data.shard_b, data.place_b)
+        shards = [Path(shard.path).name for shard in data.shards]
+        return fingerprint(
+            {"seed": self.seed, "options": chosen, "network": [network.name, network.version, network.settings]},
+            {"ids": data.ids, "split": data.split_b.tolist(), "shards": shards},
+            *(np.ascontiguousarray(array).tobytes() for array in arrays),
+        )
 
     @property
     def steps_an_epoch(self) -> int:
@@ -262,7 +279,7 @@ class Member:
         """Return what a checkpoint holds."""
         return {
             "version": VERSION,
-            "signature": signature(self.task, self.options, self.seed),
+            "fingerprint": self.fingerprint,
             "module": self.module.state_dict(),
             "average": self.average.state_dict(),
             "best": self.best,
@@ -280,18 +297,22 @@ class Member:
         cure = "give --restart to begin anew, or another --out"
         try:
             state = torch.load(path, map_location=self.task.device, weights_only=True)
-            version, mark = state["version"], state["signature"]
+            version, mark = state["version"], state["fingerprint"]
         except Exception as err:  # a damaged archive fails in many ways
             raise BadFile(f"{path}: the checkpoint cannot be read ({type(err).__name__}); {cure}") from err
         if version != VERSION:
             raise BadFile(f"{path}: a checkpoint of version {version}, but this lodewell writes {VERSION}; {cure}")
-        if mark != signature(self.task, self.options, self.seed):
-            raise BadFile(f"{path}: the checkpoint is of a training with other options or other data; {cure}")
+        if mark != self.fingerprint:
+            raise BadFile(
+                f"{path}: the checkpoint is of a training with other options or other data, or of another version of"
+                f" lodewell; {cure}"
+            )
         self.module.load_state_dict(state["module"])
         self.average.load_state_dict(state["average"])
         self.best = state.get("best", {})
         self.optimiser.load_state_dict(state["optimiser"])
         self.history, self.steps = json.loads(state["history"]), state["steps"]
+        self.resumed = len(self.history)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
@@ -304,34 +325,20 @@ def _floats(module: torch.nn.Module) -> list[Tensor]:
     return [t.data for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()]
 
 
-def signature(task: Task, options: TrainOptions, seed: int) -> str:
-    """Return a hash of everything that decides a training's course."""
-    names = ("epochs", "batch_size", "lr", "warm_up", "weight_decay", "clip", "ema", "patience")
-    words = [
-        VERSION, seed, task.architecture.name, task.architecture.version, task.architecture.settings,
-        [getattr(options, name) for name in names], sorted(options.weights.items()), task.dataset.ids,
-        task.dataset.split_b.tolist(), [Path(shard.path).name for shard in task.dataset.shards],
-    ]  # fmt: skip
-    machine = hashlib.blake2b(json.dumps(words).encode(), digest_size=16)
-    for array in (task.dataset.values_bt, task.dataset.shard_b, task.dataset.place_b):
-        machine.update(np.ascontiguousarray(array).tobytes())
-    return machine.hexdigest()
-
-
 def find_rate(task: Task, options: TrainOptions, seed: int, steps: int = 80) -> tuple[float, list[tuple[float, float]]]:
     """Raise the learning rate from 1e-6 to 0.3 until the loss leaves; returns a rate, and (rate, smoothed loss).
 
     The rate is a tenth of the one at which the loss is least.
     """
-    run = Member(task, replace(options, ema=0.0), seed)
-    run.module.train()
+    member = Member(task, replace(options, ema=0.0), seed)
+    member.module.train()
     curve: list[tuple[float, float]] = []
     smooth = 0.0
-    batches = (indices for epoch in itertools.count() for indices in run.batches(epoch))
+    batches = (indices for epoch in itertools.count() for indices in member.batches(epoch))
     for k, indices in enumerate(itertools.islice(batches, steps)):
         rate = 1e-6 * 3e5 ** (k / (steps - 1))
         try:
-            loss = float(run.step(indices, rate))
+            loss = float(member.step(indices, rate))
         except NotANumber:
             break
         smooth = 0.8 * smooth + 0.2 * loss
@@ -344,20 +351,31 @@ def find_rate(task: Task, options: TrainOptions, seed: int, steps: int = 80) -> 
 
 
 def train_member(
-    task: Task, options: TrainOptions, member: int, folder: Path | None, resume: bool, report: Report
+    task: Task,
+    options: TrainOptions,
+    number: int,
+    run: Run,
+    folder: Path | None = None,
+    each_epoch: Listener = lambda line: None,
 ) -> Member:
-    """Train one network to its end, from its checkpoint if there is one."""
-    run = Member(task, options, options.seed + member)
-    checkpoint = folder / f"member-{member}.checkpoint" if folder is not None else None
-    if checkpoint is not None and checkpoint.exists() and resume:
-        run.restore(checkpoint)
+    """Train one network to its end, from its checkpoint in the folder if there is one.
+
+    Raises:
+        BadFile: when the checkpoint is of another training.
+    """
+    member = Member(task, options, options.seed + number)
+    checkpoint = folder / f"member-{number}.checkpoint" if folder is not None else None
+    if checkpoint is not None and checkpoint.exists() and not run.restart:
+        member.restore(checkpoint)
     highest = options.lr
     if highest == "auto":
-        highest = find_rate(task, options, run.seed)[0]
-    while len(run.history) < options.epochs and not run.should_stop():
-        line = run.epoch(float(highest))
+        highest = find_rate(task, options, member.seed)[0]
+    before, total = (number, options.members) if options.member is None else (0, 1)
+    while len(member.history) < options.epochs and not member.should_stop():
+        line = member.epoch(float(highest))
         if checkpoint is not None:
-            run.save(checkpoint)
-        report({"member": member, **line})
-    run.finish()
-    return run
+            member.save(checkpoint)
+        run.progress(STAGE, before * options.epochs + line["epoch"], total * options.epochs)
+        each_epoch({"member": number, **line})
+    member.finish()
+    return member

@@ -41,7 +41,6 @@ class TrainOptions:
         weights: Weight of a property in the loss; 1 where nothing is said.
         device: `auto` takes a GPU where there is one.
         threads: Threads of torch on a CPU.
-        workers: Processes that compute features; every core by default.
         seed: Seed of everything that is random.
         cache: Folder of the features; the user's cache folder by default.
         about: Where the data come from, under which licence, and what the values are, for the model's card.
@@ -69,7 +68,6 @@ class TrainOptions:
     weights: Mapping[str, float] = field(default_factory=dict)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 1
-    workers: int | None = None
     seed: int = 0
     cache: Path | None = None
     about: str = ""

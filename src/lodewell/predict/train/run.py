@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import platform
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from ase.data import chemical_symbols
 
 from lodewell import __version__
+from lodewell.crystals.paths import passed_over
 from lodewell.errors import BadOption, LodewellError
 from lodewell.files import atomic_path, check_writable, make_folder
 from lodewell.predict.architecture import Architecture, make_architecture
@@ -24,8 +25,8 @@ from lodewell.predict.process import own_torch
 from lodewell.predict.train.cache import cache_folder
 from lodewell.predict.train.dataset import Dataset, read_dataset
 from lodewell.predict.train.loop import (
+    Listener,
     Member,
-    Report,
     Task,
     find_rate,
     mean_errors,
@@ -33,30 +34,49 @@ from lodewell.predict.train.loop import (
     train_member,
 )
 from lodewell.predict.train.options import TrainOptions
+from lodewell.progress import Progress, silent
+from lodewell.record import Run, fingerprint, write_summary
 from lodewell.text import json_text
 
 logger = logging.getLogger(__name__)
 
-_PLACES = ("data", "table", "cache", "workers", "threads", "about")  # what a card has no use for, or says elsewhere
+_PLACES = ("data", "table", "cache", "threads", "about")  # what a card has no use for, or says elsewhere
+_IN_SUMMARY = ("lodewell", "data", "options")  # of the card, under other names
 
 
-def train(options: TrainOptions, out: str | Path, resume: bool = True, report: Report = lambda _: None) -> Model:
-    """Train a model of properties on a file or folder of crystals; writes OUT/model.safetensors and what led to it.
+def train(
+    out: str | Path,
+    *,
+    options: TrainOptions,
+    workers: int | None = 1,
+    progress: Progress = silent,
+    restart: bool = False,
+    each_epoch: Listener = lambda line: None,
+) -> Model:
+    """Train a model of properties on files or folders of crystals; writes OUT/model.safetensors and what led to it.
+
+    Threads and random numbers of torch are as before when it is done. `lodewell train` is faster on a CPU: it lets the
+    process keep its memory, see `lodewell.predict.process.keep_memory`.
 
     Args:
-        options: what to train, on what, and how.
         out: a folder; checkpoints are kept there, and the same call goes on from them.
-        resume: False begins anew.
-        report: called with a dict an epoch.
+        options: what to train, on what, and how.
+        workers: processes that compute features; None is every core.
+        progress: told the stage, and the crystals or epochs done.
+        restart: forget the checkpoints that are there.
+        each_epoch: called with a dict an epoch: member, epoch, loss, errors on the validation part, speed.
 
     Raises:
-        BadFile, BadOption: when data, table or options do not fit.
+        BadFile: when data or table cannot be read, or the checkpoints are of another training.
+        BadOption: when data, table and options do not fit together.
     """
-    dataset, architecture = read(options)
-    return fit(dataset, architecture, options, Path(out), resume, report)
+    with Run("train", workers=workers, progress=progress, restart=restart) as run:
+        dataset, architecture = read(options, run)
+        run.lap("features")
+        return fit(dataset, architecture, options, out, run, each_epoch)
 
 
-def read(options: TrainOptions) -> tuple[Dataset, Architecture]:
+def read(options: TrainOptions, run: Run) -> tuple[Dataset, Architecture]:
     """Read the data that the options name, with their features; what is doubtful in them goes to the log.
 
     Raises:
@@ -68,7 +88,7 @@ def read(options: TrainOptions) -> tuple[Dataset, Architecture]:
     dataset = read_dataset(
         options.data, options.properties, architecture, table=options.table, id_key=options.id_key,
         split=options.split, validation=options.validation, test=options.test, seed=options.seed,
-        cache=cache_folder(options.cache), workers=options.workers,
+        cache=cache_folder(options.cache), run=run,
     )  # fmt: skip
     for sentence in dataset.warnings:
         logger.warning("look: %s", sentence)
@@ -79,45 +99,37 @@ def fit(
     dataset: Dataset,
     architecture: Architecture,
     options: TrainOptions,
-    out: Path | None = None,
-    resume: bool = True,
-    report: Report = lambda _: None,
+    out: str | Path | None = None,
+    run: Run | None = None,
+    each_epoch: Listener = lambda line: None,
 ) -> Model:
     """Train the ensemble on a data set; see `train`. With `options.member` only that one is trained and returned."""
-    device = pick_device(options.device)
-    if out is not None:
-        check_writable(make_folder(out) / f"model{SUFFIX}")
-    with own_torch(options.threads, device):
-        return _fit(dataset, architecture, options, device, out, resume, report)
-
-
-def _fit(
-    dataset: Dataset,
-    architecture: Architecture,
-    options: TrainOptions,
-    device: torch.device,
-    out: Path | None,
-    resume: bool,
-    report: Report,
-) -> Model:
-    task = Task.prepare(dataset, architecture, device)
-    members = range(options.members) if options.member is None else [options.member]
-    runs = [train_member(task, options, k, out, resume, report) for k in members]
-    model = Model(architecture, task.targets, [run.average.cpu() for run in runs])
-    task.device = torch.device("cpu")
-    _judge(model, task, options)
-    model.card |= {
-        "lodewell": __version__,
-        "about": options.about,
-        "data": [Path(name).name for name in options.data],
-        "options": {n: str(v) for n, v in asdict(options).items() if n not in _PLACES and v not in (None, "", {}, ())},
-        "seeds": [run.seed for run in runs],
-        "parameters": model.parameters,
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU ({platform.machine()})",
-        "seconds": round(sum(run.seconds for run in runs), 1),
-    }
-    if out is not None:
-        _write(model, dataset, runs, out, options)
+    device, folder = pick_device(options.device), None if out is None else make_folder(out)
+    if folder is not None:
+        check_writable(folder / f"model{SUFFIX}")
+    with Run("train") if run is None else nullcontext(run) as mine, own_torch(options.threads, device):
+        task = Task.prepare(dataset, architecture, device)
+        numbers = range(options.members) if options.member is None else [options.member]
+        members = [train_member(task, options, k, mine, folder, each_epoch) for k in numbers]
+        mine.lap("training")
+        model = Model(architecture, task.targets, [member.average.cpu() for member in members])
+        task.device = torch.device("cpu")
+        _judge(model, task, options)
+        model.card |= {
+            "lodewell": __version__,
+            "about": options.about,
+            "data": [Path(name).name for name in options.data],
+            "options": {
+                n: str(v) for n, v in asdict(options).items() if n not in _PLACES and v not in (None, "", {}, ())
+            },
+            "seeds": [member.seed for member in members],
+            "parameters": model.parameters,
+            "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU ({platform.machine()})",
+            "seconds": round(sum(member.seconds for member in members), 1),
+        }
+        mine.lap("error bars")
+        if folder is not None:
+            _write(model, dataset, members, folder, options, mine)
     return model
 
 
@@ -154,28 +166,41 @@ def _judge(model: Model, task: Task, options: TrainOptions) -> None:
         model.arrays["heldout_sigma"] = sigma.astype(np.float32)
 
 
-def _write(model: Model, dataset: Dataset, runs: list[Member], out: Path, options: TrainOptions) -> None:
+def _write(
+    model: Model, dataset: Dataset, members: list[Member], folder: Path, options: TrainOptions, run: Run
+) -> None:
     """Write model, history and summary."""
-    history = [{"seed": run.seed, "epochs": run.history} for run in runs]
-    summary: dict[str, Any] = {
-        **model.card,
-        "refused": [{"file": r.file, "frame": r.frame, "id": r.id, "why": r.error} for r in dataset.refused],
-        "warnings": dataset.warnings,
-    }
-    for name, content in (("history.json", history), ("summary.json", summary)):
-        with atomic_path(out / name) as temporary:
-            temporary.write_text(json_text(content, indent=1), encoding="utf-8")
+    history = [{"seed": member.seed, "epochs": member.history} for member in members]
+    outputs = [folder / "history.json"]
+    with atomic_path(outputs[0]) as temporary:
+        temporary.write_text(json_text(history, indent=1), encoding="utf-8")
     if options.member is None:
-        model.save(out / f"model{SUFFIX}")
+        outputs.append(folder / f"model{SUFFIX}")
+        model.save(outputs[-1])
+    run.fingerprint = fingerprint([member.fingerprint for member in members])
+    refused = [{"file": r.file, "frame": r.frame, "id": r.id, "why": r.error} for r in dataset.refused]
+    summary = run.summary(
+        inputs={"crystals": options.data, "table": options.table, "passed_over": passed_over(options.data)},
+        options=options,
+        seed=options.seed,
+        resumed=sum(member.resumed for member in members),
+        notes=dataset.warnings,
+        outputs=outputs,
+        results={name: said for name, said in model.card.items() if name not in _IN_SUMMARY} | {"refused": refused},
+    )
+    write_summary(folder, summary)
 
 
-def suggest_rate(options: TrainOptions) -> tuple[float, list[tuple[float, float]]]:
+def suggest_rate(
+    *, options: TrainOptions, workers: int | None = 1, progress: Progress = silent
+) -> tuple[float, list[tuple[float, float]]]:
     """Look for a learning rate; returns it, and the smoothed loss at each rate that was tried.
 
     Raises:
         BadFile, BadOption: as `train`.
     """
-    dataset, architecture = read(options)
+    with Run("train", workers=workers, progress=progress) as run:
+        dataset, architecture = read(options, run)
     device = pick_device(options.device)
     with own_torch(options.threads, device):
         return find_rate(Task.prepare(dataset, architecture, device), options, options.seed)
