@@ -94,11 +94,11 @@ def fit_meam(folder):
 
 def train(folder):
     options = lodewell.TrainOptions(
-        data=(str(folder / "known.extxyz"),), properties=("density",), members=1, epochs=1, batch_size=16,
+        properties=("density",), members=1, epochs=1, batch_size=16,
         settings={"width": 8, "channels": 8, "layers": 1, "charges": 1}, validation=0.2, lr="auto",
         cache=folder / "cache",
     )  # fmt: skip
-    lodewell.train(folder / "trained", options=options)
+    lodewell.train(folder / "known.extxyz", folder / "trained", options=options)
 
 
 CALLS = {

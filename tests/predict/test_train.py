@@ -38,7 +38,7 @@ def file(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def options(file) -> TrainOptions:
     return TrainOptions(
-        data=(str(file),), properties=("density",), settings=SMALL, members=1, epochs=6, batch_size=16,
+        properties=("density",), settings=SMALL, members=1, epochs=6, batch_size=16,
         validation=0.2, test=0.2, cache=file.parent / "cache", lr=5e-3, ema=0.9,
     )  # fmt: skip
 
@@ -122,9 +122,9 @@ def test_a_stopped_training_goes_on_with_the_same_curve(name, file, options, tmp
         assert torch.equal(mine, its)
 
 
-def test_a_killed_training_goes_on_with_the_same_curve(options, tmp_path):
+def test_a_killed_training_goes_on_with_the_same_curve(file, options, tmp_path):
     words = {
-        "data": list(options.data), "properties": ["density"], "settings": SMALL, "members": 1, "epochs": 8,
+        "data": [str(file)], "properties": ["density"], "settings": SMALL, "members": 1, "epochs": 8,
         "batch_size": 16, "validation": 0.2, "test": 0.2, "lr": 5e-3, "cache": str(options.cache),
     }  # fmt: skip
     config = tmp_path / "predict.yaml"
@@ -240,8 +240,8 @@ def test_doubts_are_told_before_the_first_epoch(options, tmp_path, caplog):
         atoms.info["density"] *= 1000.0
     write(tmp_path / "salts.extxyz", crystals)
     told: list[int] = []
-    chosen = replace(options, data=(str(tmp_path / "salts.extxyz"),), epochs=1, cache=tmp_path / "cache")
-    train(tmp_path, options=chosen, each_epoch=lambda _: told.append(len(caplog.records)))
+    chosen = replace(options, epochs=1, cache=tmp_path / "cache")
+    train(tmp_path / "salts.extxyz", tmp_path, options=chosen, each_epoch=lambda _: told.append(len(caplog.records)))
     assert told == [1]
     assert "they would fit if they were in kg/m^3: check the unit" in caplog.records[0].message
 
@@ -269,31 +269,46 @@ def test_settings_out_of_range_are_refused(settings, word):
     assert make_architecture("invariant", {"width": "16", "charges": 0.0}).settings["width"] == 16
 
 
-def test_the_learning_rate_is_found(task, options, tmp_path):
+def test_the_learning_rate_is_found(task, file, options, tmp_path):
     rate, found = find_rate(task, options, 0)
     assert 1e-5 < rate < 0.1
     assert min(loss for _, loss in found) < 0.9 * found[0][1]
     assert find_rate(task, options, 0)[0] == rate
-    suggested, curve = suggest_rate(options=options)
+    suggested, curve = suggest_rate(file, options=options)
     assert suggested == rate
     assert np.allclose(curve, found, rtol=1e-4)  # threads add up in another order
     draw_rates(tmp_path / "learning-rate.png", curve, rate)
     assert (tmp_path / "learning-rate.png").stat().st_size > 10_000
 
 
-def test_training_from_options(options, tmp_path):
+def test_training_from_options(file, options, tmp_path):
     lines = []
     stages = []
     model = train(
-        tmp_path, options=replace(options, epochs=2, lr="auto"), each_epoch=lines.append,
+        file, tmp_path, options=replace(options, epochs=2, lr="auto"), each_epoch=lines.append,
         progress=lambda *told: stages.append(told),
     )  # fmt: skip
     assert stages == [("reading crystals, computing features", 120), ("training", 1, 2), ("training", 2, 2)]
     assert [line["epoch"] for line in lines] == [1, 2]
     assert model.targets[0].name == "density"
     assert model.targets[0].unit == "g/cm^3"
-    with pytest.raises(BadOption, match="data and properties"):
-        train(tmp_path, options=TrainOptions())
+    with pytest.raises(BadOption, match="properties are wanted"):
+        train(file, tmp_path, options=TrainOptions())
+
+
+def test_crystals_in_memory_are_trained_on_as_those_of_files(file, options, tmp_path):
+    short = replace(options, epochs=2)
+    some = salts(each=2)
+    found = {
+        "file": train(file, tmp_path / "file", options=short),
+        "memory": train(some, tmp_path / "memory", options=short),
+    }
+    for name, model in found.items():
+        summary = json.loads((tmp_path / name / "summary.json").read_text(encoding="utf-8"))
+        assert summary["inputs"]["crystals"] == ([str(file)] if name == "file" else "memory")
+        assert model.card["data"] == (["salts.extxyz"] if name == "file" else [])
+    in_memory, in_file = found["memory"].card["errors"], found["file"].card["errors"]
+    assert in_memory == pytest.approx(in_file, rel=1e-3)  # a file keeps eight digits
 
 
 @pytest.mark.parametrize(

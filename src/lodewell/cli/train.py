@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,18 @@ from lodewell.predict.train.options import TrainOptions
 _LISTED = 8  # refusals that are printed one by one
 
 
-@takes(TrainOptions)
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(TrainOptions):
+    """What the YAML file may say.
+
+    Attributes:
+        data: Files, folders or patterns of crystals (extended XYZ, CIF, POSCAR ...).
+    """
+
+    data: tuple[str, ...] = ()
+
+
+@takes(FileOptions)
 def command(
     config_file: Annotated[
         Path | None,
@@ -23,7 +35,7 @@ def command(
             metavar="[FILE]", help="YAML file of options; what a flag says comes first.", show_default=False
         ),
     ] = None,
-    options: TrainOptions = TrainOptions(),  # noqa: B008 frozen
+    options: FileOptions = FileOptions(),
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where model, checkpoints and figures go.")
     ] = Path("trained"),
@@ -40,15 +52,19 @@ def command(
 
     need_torch()
     from lodewell.cli.progress import progress
+    from lodewell.errors import BadOption
     from lodewell.files import make_folder
     from lodewell.predict.process import keep_memory
     from lodewell.predict.train.run import suggest_rate, train
     from lodewell.report.training import draw_rates, draw_trained
 
+    if not options.data:
+        raise BadOption("data is empty: say which crystals to train on, with --data or in the file of options")
+    chosen = TrainOptions(**{item.name: getattr(options, item.name) for item in fields(TrainOptions)})
     keep_memory()
     with progress("reading crystals") as bar:
         if find_lr:
-            rate, curve = suggest_rate(options=options, workers=workers, progress=bar)
+            rate, curve = suggest_rate(options.data, options=chosen, workers=workers, progress=bar)
             draw_rates(make_folder(out) / "learning-rate.png", curve, rate)
             print(f"suggested: lr {rate:.2e} (see {out / 'learning-rate.png'})")
             return
@@ -62,7 +78,9 @@ def command(
             going.add(line["member"])
             _line(line)
 
-        model = train(out, options=options, workers=workers, progress=bar, restart=restart, each_epoch=each_epoch)
+        model = train(
+            options.data, out, options=chosen, workers=workers, progress=bar, restart=restart, each_epoch=each_epoch
+        )
     draw_trained(out, model)
     _show(model, out, as_json)
 

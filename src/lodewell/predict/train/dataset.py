@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from ase import Atoms
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Floats
 from lodewell.crystals.chemistry import reduced_formula
+from lodewell.crystals.given import given_list, in_memory
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadCrystal, BadFile, BadOption, did_you_mean
@@ -38,6 +41,10 @@ STAGE = "reading crystals, computing features"
 _FIRST = 20  # crystals whose keys are named where a property is none of them
 
 logger = logging.getLogger(__name__)
+
+Crystals: TypeAlias = Atoms | str | Path | Iterable[Atoms | str | Path]
+Given: TypeAlias = list[Atoms | str | Path]
+Work: TypeAlias = Chunk | list[Record]
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,7 @@ class Dataset:
     | `shards`, `shard_b`, `place_b` | | where the features are |
     | `refused` | | rows that cannot be used |
     | `warnings` | | sentences about what to look at |
+    | `source` | | the paths that were read; none for crystals in memory |
     """
 
     ids: list[str]
@@ -84,6 +92,7 @@ class Dataset:
     place_b: NDArray[np.int64]
     refused: list[Row] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    source: tuple[str, ...] = ()
 
     def part(self, split: str) -> NDArray[np.int64]:
         """Return the crystals of `train`, `val` or `test`."""
@@ -95,7 +104,7 @@ class Dataset:
 
 
 def read_dataset(
-    paths: str | Path | Sequence[str | Path],
+    crystals: Crystals,
     properties: Sequence[str],
     architecture: Architecture,
     *,
@@ -111,11 +120,11 @@ def read_dataset(
     """Read crystals and properties, and compute the features that the cache does not hold.
 
     Args:
-        paths: files, folders or patterns of crystals.
+        crystals: files, folders or patterns, or `ase.Atoms`.
         properties: keys of the crystals' info, or columns of the table.
         architecture: what the features are for.
         table: a CSV with a column of ids; the first column, or `id_key`.
-        id_key: key of the crystals' info that is their id; else a usual one, else the file's name.
+        id_key: key of the crystals' info that is their id; else a usual one, else the file's name, or their place.
         split: key or column that says train, val or test; None shares reduced formulas out at random.
         validation: share of the formulas, where `split` is None.
         test: likewise.
@@ -127,6 +136,7 @@ def read_dataset(
         BadFile: for a path or a table that cannot be read.
         BadOption: for a property or a split that no crystal has.
     """
+    given = given_list(crystals)
     lines = read_table(table, properties, id_key, split) if table is not None else None
     task = partial(
         read_chunk, architecture=architecture, names=tuple(properties), id_key=id_key, split=split, cache=str(cache),
@@ -136,9 +146,9 @@ def read_dataset(
     shards: list[Shard] = []
     shard_of: list[int] = []
     with Run("train") if run is None else nullcontext(run) as mine:
-        for outcome in mine.workers.map(task, chunks(paths, CHUNK)):
+        for outcome in mine.workers.map(task, _tasks(given, CHUNK)):
             if outcome.value is None:
-                found = [Row(file, frame, "", error=outcome.error) for file, frame in outcome.task.entries()]
+                found = [Row(file, frame, "", error=outcome.error) for file, frame in _places(outcome.task)]
                 path = None
             else:
                 path, found = outcome.value
@@ -161,19 +171,38 @@ def read_dataset(
     for t, name in enumerate(properties):
         count = int(np.isfinite(values_bt[:, t]).sum())
         if count == 0:
-            raise BadOption(f"no crystal has a value of '{name}'{'' if lines else _instead(name, paths)}")
+            raise BadOption(f"no crystal has a value of '{name}'{'' if lines else _instead(name, given)}")
         warnings += doubts(name, values_bt[:, t], ids)
         if count < len(usable):
             warnings.append(f"{name}: {count:,} of {len(usable):,} crystals have a number; nothing and nan are none")
+    source = tuple(str(path) for path in given if not isinstance(path, Atoms))
     split_b = _splits([row for row, _ in kept], split, formulas, validation, test, seed)
     return Dataset(
         ids, formulas, tuple(properties), values_bt, split_b, shards,
-        np.array([shard for _, shard in kept]), np.array([row.place for row, _ in kept]), refused, warnings,
+        np.array([shard for _, shard in kept]), np.array([row.place for row, _ in kept]), refused, warnings, source,
     )  # fmt: skip
 
 
+def _tasks(given: Given, size: int) -> Iterator[Work]:
+    """Cut crystals in memory, or the contents of paths, into pieces for workers."""
+    records = in_memory(given)
+    if records is None:
+        yield from chunks(given, size)
+        return
+    while some := list(islice(records, size)):
+        yield some
+
+
+def _records(task: Work) -> list[Record]:
+    return task if isinstance(task, list) else task.read()
+
+
+def _places(task: Work) -> list[tuple[str, int]]:
+    return [(record.file, record.frame) for record in task] if isinstance(task, list) else task.entries()
+
+
 def read_chunk(
-    chunk: Chunk,
+    chunk: Work,
     architecture: Architecture,
     names: tuple[str, ...],
     id_key: str | None,
@@ -184,7 +213,7 @@ def read_chunk(
     """Read some crystals and see to it that their features are on disk; runs in a worker."""
     kept: list[tuple[Atoms, Row]] = []
     rows: list[Row] = []
-    for record in chunk.read():
+    for record in _records(chunk):
         row = _row(record, names, id_key, split, wanted)
         if row is None:
             continue
@@ -265,13 +294,13 @@ def _row(
 def _ids(record: Record, id_key: str | None) -> list[str]:
     """Return what the file calls a crystal, and what the file is called."""
     found = given_id(record.atoms.info, id_key) if record.atoms is not None else None
-    stem = Path(bare_name(record.file)).stem
+    stem = Path(bare_name(record.file)).stem or "crystal"
     return [*([found] if found else []), stem if record.frame == 0 else f"{stem}:{record.frame}"]
 
 
-def _instead(name: str, paths: str | Path | Sequence[str | Path]) -> str:
+def _instead(name: str, given: Given) -> str:
     """Return which numbers the first crystals state instead, the nearest name first."""
-    infos = [record.atoms.info for record in next(chunks(paths, _FIRST)).read() if record.atoms is not None]
+    infos = [record.atoms.info for record in _records(next(_tasks(given, _FIRST))) if record.atoms is not None]
     keys = sorted({key for info in infos for key, value in info.items() if _is_stated(key, value)})
     return f"{did_you_mean(name, keys)}; the first ones state {', '.join(keys) or 'no numbers: give a table of them'}"
 

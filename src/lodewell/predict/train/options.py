@@ -19,7 +19,6 @@ class TrainOptions:
     """How a model of properties is trained.
 
     Attributes:
-        data: Files, folders or patterns of crystals (extended XYZ, CIF, POSCAR ...).
         properties: What is learnt; keys of the crystals' info, or columns of the table.
         table: CSV with a column of ids and columns of properties, for crystals that carry none.
         id_key: Key of the crystals' info that is their id; else a usual one, else the name of the file.
@@ -46,7 +45,6 @@ class TrainOptions:
         about: Where the data come from, under which licence, and what the values are, for the model's card.
     """
 
-    data: tuple[str, ...] = ()
     properties: tuple[str, ...] = ()
     table: Path | None = None
     id_key: str | None = None

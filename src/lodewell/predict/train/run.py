@@ -23,7 +23,7 @@ from lodewell.predict.model import SUFFIX, Description, Model
 from lodewell.predict.novelty import fit_novelty
 from lodewell.predict.process import own_torch
 from lodewell.predict.train.cache import cache_folder
-from lodewell.predict.train.dataset import Dataset, read_dataset
+from lodewell.predict.train.dataset import Crystals, Dataset, read_dataset
 from lodewell.predict.train.loop import (
     Listener,
     Member,
@@ -40,11 +40,12 @@ from lodewell.text import json_text
 
 logger = logging.getLogger(__name__)
 
-_PLACES = ("data", "table", "cache", "threads", "about")  # what a card has no use for, or says elsewhere
+_PLACES = ("table", "cache", "threads", "about")  # what a card has no use for, or says elsewhere
 _IN_SUMMARY = ("lodewell", "data", "options")  # of the card, under other names
 
 
 def train(
+    crystals: Crystals,
     out: str | Path,
     *,
     options: TrainOptions,
@@ -53,14 +54,15 @@ def train(
     restart: bool = False,
     each_epoch: Listener = lambda line: None,
 ) -> Model:
-    """Train a model of properties on files or folders of crystals; writes OUT/model.safetensors and what led to it.
+    """Train a model of properties of crystals; writes OUT/model.safetensors and what led to it.
 
     Threads and random numbers of torch are as before when it is done. `lodewell train` is faster on a CPU: it lets the
     process keep its memory, see `lodewell.predict.process.keep_memory`.
 
     Args:
+        crystals: `ase.Atoms` with properties in their `info`, or files, folders and patterns, or a list of either.
         out: a folder; checkpoints are kept there, and the same call goes on from them.
-        options: what to train, on what, and how.
+        options: what is learnt, and how.
         workers: processes that compute features; None is every core.
         progress: told the stage, and the crystals or epochs done.
         restart: forget the checkpoints that are there.
@@ -71,22 +73,22 @@ def train(
         BadOption: when data, table and options do not fit together.
     """
     with Run("train", workers=workers, progress=progress, restart=restart) as run:
-        dataset, architecture = read(options, run)
+        dataset, architecture = _read(crystals, options, run)
         run.lap("features")
         return fit(dataset, architecture, options, out, run, each_epoch)
 
 
-def read(options: TrainOptions, run: Run) -> tuple[Dataset, Architecture]:
-    """Read the data that the options name, with their features; what is doubtful in them goes to the log.
+def _read(crystals: Crystals, options: TrainOptions, run: Run) -> tuple[Dataset, Architecture]:
+    """Read the data, with their features; what is doubtful in them goes to the log.
 
     Raises:
         BadFile, BadOption: as `read_dataset`.
     """
-    if not options.data or not options.properties:
-        raise BadOption("data and properties are wanted: which crystals, and what is learnt of them")
+    if not options.properties:
+        raise BadOption("properties are wanted: what is learnt of the crystals")
     architecture = make_architecture(options.architecture, options.settings)
     dataset = read_dataset(
-        options.data, options.properties, architecture, table=options.table, id_key=options.id_key,
+        crystals, options.properties, architecture, table=options.table, id_key=options.id_key,
         split=options.split, validation=options.validation, test=options.test, seed=options.seed,
         cache=cache_folder(options.cache), run=run,
     )  # fmt: skip
@@ -118,7 +120,7 @@ def fit(
         model.card |= {
             "lodewell": __version__,
             "about": options.about,
-            "data": [Path(name).name for name in options.data],
+            "data": [Path(name).name for name in dataset.source],
             "options": {
                 n: str(v) for n, v in asdict(options).items() if n not in _PLACES and v not in (None, "", {}, ())
             },
@@ -180,7 +182,11 @@ def _write(
     run.fingerprint = fingerprint([member.fingerprint for member in members])
     refused = [{"file": r.file, "frame": r.frame, "id": r.id, "why": r.error} for r in dataset.refused]
     summary = run.summary(
-        inputs={"crystals": options.data, "table": options.table, "passed_over": passed_over(options.data)},
+        inputs={
+            "crystals": dataset.source or "memory",
+            "table": options.table,
+            "passed_over": passed_over(dataset.source),
+        },
         options=options,
         seed=options.seed,
         resumed=sum(member.resumed for member in members),
@@ -192,7 +198,7 @@ def _write(
 
 
 def suggest_rate(
-    *, options: TrainOptions, workers: int | None = 1, progress: Progress = silent
+    crystals: Crystals, *, options: TrainOptions, workers: int | None = 1, progress: Progress = silent
 ) -> tuple[float, list[tuple[float, float]]]:
     """Look for a learning rate; returns it, and the smoothed loss at each rate that was tried.
 
@@ -200,7 +206,7 @@ def suggest_rate(
         BadFile, BadOption: as `train`.
     """
     with Run("train", workers=workers, progress=progress) as run:
-        dataset, architecture = read(options, run)
+        dataset, architecture = _read(crystals, options, run)
     device = pick_device(options.device)
     with own_torch(options.threads, device):
         return find_rate(Task.prepare(dataset, architecture, device), options, options.seed)
