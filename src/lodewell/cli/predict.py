@@ -70,14 +70,13 @@ def command(
         print_json([row.row() for row in rows])
     else:
         _show(rows, limit)
-        if out is not None:
-            print(f"written: {out}")
+    files = [out] if out is not None else []
     if figure is not None and _names(rows):
         from lodewell.report.predictions import draw_predictions
 
-        drawn = draw_predictions(rows, figure)
-        if not as_json:
-            print(f"written: {drawn}")
+        files.append(draw_predictions(rows, figure))
+    for file in files if not as_json else ():
+        print(f"written: {file}")
 
 
 def _names(rows: list[Prediction]) -> list[str]:

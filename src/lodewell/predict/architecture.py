@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 Arrays = dict[str, NDArray[Any]]
 
 ARCHITECTURES: Mapping[str, str] = {
-    "invariant": "lodewell.predict.invariant:Invariant",
-    "published": "lodewell.predict.published:Published",
+    "invariant": "lodewell.predict.invariant:InvariantNetwork",
+    "published": "lodewell.predict.published:PublishedNetwork",
 }
 
 

@@ -27,7 +27,7 @@ UNIT = 2.5  # Å; sums are made numbers of order one by it
 TOLERANCE = 1e-6
 
 
-class Invariant(Architecture):
+class InvariantNetwork(Architecture):
     """Messages between orbits through radial densities within 6 Å and through infinite sums, several times.
 
     | array | shape | meaning |

@@ -43,7 +43,7 @@ class Edges(NamedTuple):
     count_e: NDArray[np.float32]
 
 
-class Published(Architecture):
+class PublishedNetwork(Architecture):
     """Messages along edges to near atoms and along edges between all pairs of atoms, three times.
 
     Atoms of one orbit have equal states, and edges of one value between the same orbits equal messages: they are

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -142,23 +142,10 @@ def read_dataset(
         read_chunk, architecture=architecture, names=tuple(properties), id_key=id_key, split=split, cache=str(cache),
         wanted=frozenset(lines) if lines is not None else None,
     )  # fmt: skip
-    rows: list[Row] = []
-    shards: list[Shard] = []
-    shard_of: list[int] = []
     with Run("train") if run is None else nullcontext(run) as mine:
-        for outcome in mine.workers.map(task, _tasks(given, CHUNK)):
-            if outcome.value is None:
-                found = [Row(file, frame, "", error=outcome.error) for file, frame in _places(outcome.task)]
-                path = None
-            else:
-                path, found = outcome.value
-            if path is not None:
-                shards.append(Shard(path, dict(architecture.fields)))
-            rows += found
-            shard_of += [len(shards) - 1] * len(found)
-            mine.progress(STAGE, len(rows))
-    refused = [row for row in rows if row.error is not None]
-    usable = [(row, shard) for row, shard in zip(rows, shard_of, strict=True) if row.error is None]
+        rows, shards = _with_features(task, given, architecture, mine)
+    refused = [row for row, _ in rows if row.error is not None]
+    usable = [(row, shard) for row, shard in rows if row.error is None]
     if lines is not None:
         usable, more = _from_table(usable, lines, {row.id for row in refused}, str(table))
         refused += more
@@ -181,6 +168,24 @@ def read_dataset(
         ids, formulas, tuple(properties), values_bt, split_b, shards,
         np.array([shard for _, shard in kept]), np.array([row.place for row, _ in kept]), refused, warnings, source,
     )  # fmt: skip
+
+
+def _with_features(
+    task: Callable[[Work], tuple[str | None, list[Row]]], given: Given, architecture: Architecture, run: Run
+) -> tuple[list[tuple[Row, int]], list[Shard]]:
+    """Let workers read crystals and compute features; return each row with the number of its shard, and the shards."""
+    rows: list[tuple[Row, int]] = []
+    shards: list[Shard] = []
+    for outcome in run.workers.map(task, _tasks(given, CHUNK)):
+        if outcome.value is None:
+            rows += [(Row(file, frame, "", error=outcome.error), -1) for file, frame in _places(outcome.task)]
+        else:
+            path, found = outcome.value
+            if path is not None:
+                shards.append(Shard(path, dict(architecture.fields)))
+            rows += [(row, len(shards) - 1) for row in found]
+        run.progress(STAGE, len(rows))
+    return rows, shards
 
 
 def _tasks(given: Given, size: int) -> Iterator[Work]:
