@@ -18,8 +18,7 @@ from lodewell.crystals.read import Chunk, read_crystals
 from lodewell.crystals.write import write_crystals
 from lodewell.errors import BadFile
 from lodewell.ledger import Ledger
-from lodewell.relax.folder import Folder, relax_folder, relax_to_items
-from lodewell.relax.options import RelaxOptions
+from lodewell.relax.folder import relax_to_items
 from lodewell.relax.result import ROW
 
 KEYS = ["index", "file", "frame", "id", "formula", "status", "message", "remark", "steps", "energy_per_atom",
@@ -92,9 +91,9 @@ def test_files_of_a_run(inputs, potential, tmp_path):
     for atoms, row in zip(relaxed, [r for r in table if r["rank"]], strict=True):
         assert salt.evaluate(atoms)[0].energy / 8 == pytest.approx(float(row["energy_per_atom"]), abs=1e-6)
     summary = json.loads((out / "summary.json").read_text())
-    assert summary["counts"] == {"converged": 3, "unsupported": 1, "bad input": 2}
+    assert summary["results"]["counts"] == {"converged": 3, "unsupported": 1, "bad input": 2}
     assert summary["options"]["fmax"] == 0.01
-    assert len(summary["potential"]["sha256"]) == 64
+    assert len(summary["inputs"]["potential"]["sha256"]) == 64
     assert len(list((out / "relaxed-cif").glob("*.cif"))) == 3
     assert len(list(read_crystals(out / "trajectories" / "0000-Na4Cl4-a_0.extxyz"))) > 3
     assert (out / "before-after.png").stat().st_size > 10_000
@@ -181,7 +180,7 @@ def test_interrupt_leaves_valid_files_and_the_rerun_resumes(potential, tmp_path)
     )
     assert again.returncode == 0, again.stderr
     summary = json.loads((out / "summary.json").read_text())
-    assert summary["crystals"] == MANY
+    assert summary["results"]["crystals"] == MANY
     assert summary["resumed"] >= len(partial)
     rows = json.loads((out / "results.json").read_text())
     assert [r["id"] for r in rows] == [f"c{k}" for k in range(MANY)]
@@ -202,8 +201,7 @@ def test_other_options_are_other_work(potential, tmp_path):
     write_crystals(tmp_path / "a.extxyz", candidates(2))
 
     def again(**options):
-        job = Folder([str(tmp_path / "a.extxyz")], potential, RelaxOptions(**options), tmp_path / "out", workers=1)
-        relax_folder(job)
+        lodewell.relax(tmp_path / "a.extxyz", potential, out=tmp_path / "out", **options)
         return json.loads((tmp_path / "out" / "summary.json").read_text())["resumed"]
 
     assert again() == 0
@@ -222,15 +220,18 @@ def suicidal(chunk: Chunk, potential, options):
 
 def test_a_killed_worker_costs_its_chunk_and_the_rerun_tries_again(potential, tmp_path, monkeypatch):
     write_crystals(tmp_path / "many.extxyz", candidates(450))
-    job = Folder([str(tmp_path / "many.extxyz")], potential, RelaxOptions(), tmp_path / "out", workers=2)
+
+    def run():
+        return lodewell.relax(tmp_path / "many.extxyz", potential, out=tmp_path / "out", workers=2)
+
     with monkeypatch.context() as patch:
         patch.setattr("lodewell.relax.folder.relax_to_items", suicidal)
-        results = relax_folder(job)
+        results = run()
     bad = [k for k, r in enumerate(results) if r.status == "bad input"]
     assert bad == list(range(200, 400))
     assert "died" in results[200].message
     assert results[200].frame == 200
-    results = relax_folder(job)
+    results = run()
     assert {r.status for r in results} == {"converged"}
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["resumed"] == 250
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lodewell.cli.fields import takes
-from lodewell.cli.options import AsJson, ClusterSpec, CrystalPaths, DrawFigure, OutFolder, PotentialName, WorkerCount
+from lodewell.cli.options import (
+    AsJson,
+    ClusterSpec,
+    CrystalPaths,
+    DrawFigure,
+    OutFolder,
+    PotentialName,
+    Restart,
+    WorkerCount,
+)
 from lodewell.relax.options import RelaxOptions
 
 if TYPE_CHECKING:
@@ -17,7 +26,6 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from lodewell.relax.folder import Folder
     from lodewell.relax.result import Relaxed
 
 
@@ -57,9 +65,7 @@ def command(
     duplicates: Annotated[
         bool, typer.Option("--duplicates/--no-duplicates", help="Mark equal crystals among the results.")
     ] = True,
-    restart: Annotated[
-        bool, typer.Option("--restart/--resume", help="Forget what an earlier run in this folder has finished.")
-    ] = False,
+    restart: Restart = False,
     options: RelaxOptions = RelaxOptions(),  # noqa: B008 frozen
     workers: WorkerCount = None,
     cluster: ClusterSpec = None,
@@ -74,39 +80,42 @@ def command(
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json_text, print_passed_over
     from lodewell.crystals.count import about_how_many
-    from lodewell.relax.folder import Folder, relax_folder
-    from lodewell.relax.output import Best, rows_json
+    from lodewell.record import Run
+    from lodewell.relax.folder import relax_folder
+    from lodewell.relax.output import Best, Files, names_of_files, rows_json
 
     other = format if format is not Format.extxyz else Format.poscar
-    wanted = Best(best, (best_format or other).value, best_folders)
-    job = Folder(paths, potential, options, out, format.value, wanted, restart, duplicates, workers, cluster)
-    notes: list[str] = []
-    with progress("relaxing crystals", partial(about_how_many, paths)) as bar:
-        results = relax_folder(job, bar.advance, notes.append, bar.stage)
-    drawn = _draw(results, job) if figure else []
+    files = Files(format.value, Best(best, (best_format or other).value, best_folders))
+    with (
+        progress("relaxing crystals", partial(about_how_many, paths)) as bar,
+        Run("relax", workers=workers, cluster=cluster, progress=bar, restart=restart) as run,
+    ):
+        found = relax_folder(paths, potential, options, out, run, files, duplicates)
+    results = found.results
+    drawn = _draw(results, out, options.pressure) if figure else []
     print_passed_over(paths)
     if as_json:
         print_json_text(rows_json(results).rstrip())
     else:
-        _show(results, job, limit)
-        _show_files(job, drawn, notes)
+        _show(results, out, options.pressure, limit)
+        _show_files(out, [*names_of_files(files, options), "summary.json", *drawn], found.notes)
 
 
-def _draw(results: list[Relaxed], job: Folder) -> list[str]:
+def _draw(results: list[Relaxed], out: Path, pressure: float) -> list[str]:
     """Draw energies before and after, and the hull of two to four elements; return the names of the files."""
     from lodewell.relax.rank import hull_of
     from lodewell.report.hull import can_draw, draw_hull
     from lodewell.report.relaxation import draw_relaxation
 
-    names = [draw_relaxation(results, job.out / "before-after.png").name]
+    names = [draw_relaxation(results, out / "before-after.png").name]
     if any(r.above_hull is not None for r in results):
-        hull = hull_of(results, job.options.pressure)
+        hull = hull_of(results, pressure)
         if can_draw(hull):
-            names.append(draw_hull(hull, job.out / "hull.png").name)
+            names.append(draw_hull(hull, out / "hull.png").name)
     return names
 
 
-def _show(results: list[Relaxed], job: Folder, limit: int) -> None:
+def _show(results: list[Relaxed], out: Path, pressure: float, limit: int) -> None:
     """Print the best crystals, and how many ended how."""
     from collections import Counter
 
@@ -116,14 +125,14 @@ def _show(results: list[Relaxed], job: Folder, limit: int) -> None:
 
     screen, names = console(), places(results)
     equals = Counter(r.duplicate_of for r in results if r.duplicate_of is not None)
-    best = best_first(results, job.options.pressure)
+    best = best_first(results, pressure)
     shown = best[:limit] if limit else best
     if shown:
         screen.print(_table(shown, names, equals))
     if len(shown) < len(best):
         screen.print(f"… and {len(best) - len(shown):,} more (--limit 0 shows all)")
     if len({r.formula for r in best}) > 1:
-        screen.print("\n" + _order_of(best, job.options.pressure), end="")
+        screen.print("\n" + _order_of(best, pressure), end="")
     if equals:
         count = sum(equals.values())
         screen.print(f"\n{count:,} crystal{'s equal' if count > 1 else ' equals'} a better one.", end="")
@@ -134,7 +143,7 @@ def _show(results: list[Relaxed], job: Folder, limit: int) -> None:
         word = r.status if not r.sane or r.charge else "volume"
         screen.print(marked("red", f"{word}:", f" {names[r.index]}: {r.message}"))
     if len(bad) > 8:
-        screen.print(f"… and {len(bad) - 8:,} more (see {job.out / 'table.csv'})")
+        screen.print(f"… and {len(bad) - 8:,} more (see {out / 'table.csv'})")
     say_remarks(screen, [(names[r.index], r.remark) for r in results if r.sane and r.remark])
 
 
@@ -149,18 +158,14 @@ def _order_of(best: list[Relaxed], pressure: float) -> str:
     return f"In order of {by}; rank is that within a formula."
 
 
-def _show_files(job: Folder, drawn: list[str], notes: list[str]) -> None:
+def _show_files(out: Path, written: list[str], notes: list[str]) -> None:
     """Say what lies where, and what could not be written."""
     from lodewell.cli.tables import console, marked
-    from lodewell.relax.output import name_of_format
 
-    written = ["relaxed.extxyz", "table.csv", "results.json", "summary.json", *drawn]
-    written += [name_of_format(job.format)] if job.format != "extxyz" else []
-    written += ["best"] * (job.best.count > 0) + ["trajectories"] * job.options.trajectory
     screen = console()
     for text in notes:
         screen.print(marked("yellow", "left out:", f" {text}"))
-    screen.print(f"written to {job.out}: {', '.join(written)}")
+    screen.print(f"written to {out}: {', '.join(written)}")
 
 
 def _table(shown: list[Relaxed], names: list[str], equals: Mapping[int, int]) -> Table:

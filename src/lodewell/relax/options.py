@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lodewell.errors import BadOption
+
+if TYPE_CHECKING:
+    from lodewell.potentials.base import Potential
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,12 @@ class RelaxOptions:
             raise BadOption(f"the skin must be a positive length in Å, not {self.skin}")
         if not self.symprec > 0.0:
             raise BadOption(f"symprec must be a positive length in Å, not {self.symprec}")
+
+
+def check_pressure(potential: Potential, options: RelaxOptions) -> None:
+    """Refuse a pressure where energies have no true unit."""
+    if options.pressure and not potential.calibrated:
+        raise BadOption(
+            "this potential was never fitted to energies, so a pressure in GPa means nothing to it: leave the pressure "
+            "out, use a calibrated table such as spp, or give it a unit with potential.in_eV(scale)"
+        )

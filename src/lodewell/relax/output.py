@@ -7,31 +7,28 @@ frame, in the names of files and in their comment lines.
 from __future__ import annotations
 
 import csv
-import platform
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ase import Atoms
 
 from lodewell.crystals.formats.extxyz.read import parse_frames
 from lodewell.crystals.formats.extxyz.write import with_info
+from lodewell.crystals.given import given_list
 from lodewell.crystals.names import stems
 from lodewell.crystals.paths import passed_over
 from lodewell.crystals.write import cannot_hold, write_crystals
 from lodewell.files import atomic_path, text_file, write_failure
 from lodewell.ledger import Ledger
+from lodewell.record import Run, write_summary
+from lodewell.relax.options import RelaxOptions
 from lodewell.relax.rank import Comparison, best_first, ranked
 from lodewell.relax.result import ROW, Relaxed
 from lodewell.text import json_text
-
-if TYPE_CHECKING:
-    from lodewell.relax.folder import Folder
 
 SUFFIX = {
     "extxyz": ".extxyz", "cif": ".cif", "poscar": ".vasp", "db": ".db", "pymatgen": ".json",
@@ -62,6 +59,19 @@ class Best:
 
 
 @dataclass(frozen=True)
+class Files:
+    """Which files a folder of results gets beside the usual ones.
+
+    Attributes:
+        format: of the relaxed crystals, beside extended XYZ.
+        best: which of them are written once more, into the folder `best`.
+    """
+
+    format: str = "extxyz"
+    best: Best = Best()
+
+
+@dataclass(frozen=True)
 class Output:
     """The results of a run and where their atoms are kept.
 
@@ -72,7 +82,7 @@ class Output:
         home: of each result, the key of its chunk and its place there.
         results: ranked, in input order, without their atoms.
         stems: what each crystal is called on disk.
-        note: is told what the user must know.
+        notes: what the user must know.
     """
 
     out: Path
@@ -81,19 +91,19 @@ class Output:
     home: Sequence[tuple[str, int]]
     results: Sequence[Relaxed]
     stems: Sequence[str]
-    note: Callable[[str], None]
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def collect(
-        cls, job: Folder, ledger: Ledger, keys: Sequence[str], calibrated: bool, note: Callable[[str], None]
+        cls, out: Path, ledger: Ledger, keys: Sequence[str], options: RelaxOptions, duplicates: bool, calibrated: bool
     ) -> Output:
         """Rank what the chunks of the ledger hold; `calibrated` is the potential."""
         lines = [(key, place, line) for key in keys for place, line in enumerate(ledger.documents(key))]
         home = [(key, place) for key, place, _ in lines]
         results = [Relaxed(**line) for _, _, line in lines]
-        comparison = Comparison(lambda k: _atoms(ledger, *home[k])) if job.duplicates else None
-        results = ranked(results, job.options.pressure, comparison, calibrated)
-        return cls(job.out, ledger, keys, home, results, stems(results), note)
+        comparison = Comparison(lambda k: _atoms(ledger, *home[k])) if duplicates else None
+        results = ranked(results, options.pressure, comparison, calibrated)
+        return cls(out, ledger, keys, home, results, stems(results))
 
     def crystal(self, k: int) -> Atoms:
         """Return a relaxed crystal that carries its row, called as its file is."""
@@ -136,8 +146,8 @@ def _atoms(ledger: Ledger, key: str, place: int) -> Atoms:
     return found
 
 
-def write_all(output: Output, job: Folder) -> None:
-    """Write every file of results but the summary."""
+def write_all(output: Output, files: Files, options: RelaxOptions) -> list[str]:
+    """Write every file of results but the summary; return what the user must know."""
     with atomic_path(output.out / "relaxed.extxyz") as temporary, open(temporary, "wb") as stream:
         for row, frame in output.frames():
             if row.sane:
@@ -145,12 +155,20 @@ def write_all(output: Output, job: Folder) -> None:
     write_table(output.out / "table.csv", output.results)
     with text_file(output.out / "results.json") as stream_of_text:
         stream_of_text.write(rows_json(output.results))
-    if job.format != "extxyz":
-        _write_format(output, job.format)
-    if job.best.count:
-        _write_best(output, job.best, job.options.pressure)
-    if job.options.trajectory:
+    if files.format != "extxyz":
+        _write_format(output, files.format)
+    if files.best.count:
+        _write_best(output, files.best, options.pressure)
+    if options.trajectory:
         _write_trajectories(output)
+    return output.notes
+
+
+def names_of_files(files: Files, options: RelaxOptions) -> list[str]:
+    """Return the files and folders that `write_all` writes."""
+    names = ["relaxed.extxyz", "table.csv", "results.json"]
+    names += [name_of_format(files.format)] if files.format != "extxyz" else []
+    return names + ["best"] * (files.best.count > 0) + ["trajectories"] * options.trajectory
 
 
 def write_table(path: Path, rows: Iterable[Relaxed], more: Sequence[str] | None = None) -> None:
@@ -210,7 +228,7 @@ def _held(output: Output, chosen: Sequence[int], form: str, name: str, count: in
         (kept if why is None else left_out.setdefault(why, [])).append(k)
     for why, indices in left_out.items():
         some = ", ".join(map(str, indices[:5])) + (f" and {len(indices) - 5:,} more" if len(indices) > 5 else "")
-        output.note(f"{name} is without index {some}: {why}")
+        output.notes.append(f"{name} is without index {some}: {why}")
     return kept
 
 
@@ -223,19 +241,24 @@ def _write_trajectories(output: Output) -> None:
             temporary.write_bytes(film)
 
 
-def write_summary(output: Output, job: Folder, about: dict[str, Any], began: float, resumed: int) -> None:
-    """Write what the run can be repeated from, and what it took."""
-    seconds, count = time.time() - began, len(output.results)
-    summary = {
-        "command": "relax", "inputs": [str(p) for p in job.paths], "passed_over": passed_over(job.paths), **about,
-        "potential": {"name": job.potential, "sha256": about["potential"]},
-        "versions": {n: version(n) for n in ("lodewell", "numpy", "scipy", "numba", "ase", "spglib")}
-        | {"python": platform.python_version()},
-        "seed": None, "crystals": count, "counts": dict(Counter(r.status for r in output.results)),
-        "resumed": resumed, "workers": job.workers, "cluster": job.cluster,
-        "timings": {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began)),
-                    "seconds": round(seconds, 3),
-                    "crystals_per_second": round((count - resumed) / max(seconds, 1e-9), 1)},
-    }  # fmt: skip
-    with text_file(output.out / "summary.json") as stream:
-        stream.write(json_text(summary, indent=1))
+def write_run(
+    output: Output, run: Run, files: Files, options: RelaxOptions, crystals: Any, potential: dict[str, Any],
+    resumed: int, notes: Sequence[str],
+) -> None:  # fmt: skip
+    """Write the summary."""
+    given = [str(each) for each in given_list(crystals) if isinstance(each, str | Path)]
+    count = len(output.results)
+    inputs = {"crystals": given or "memory", "passed_over": passed_over(given), "potential": potential}
+    results = {
+        "crystals": count,
+        "counts": dict(Counter(r.status for r in output.results)),
+        "crystals_per_second": round((count - resumed) / max(run.laps["relaxing"], 1e-3), 1),
+    }
+    names = names_of_files(files, options)
+    write_summary(
+        output.out,
+        run.summary(
+            inputs=inputs, options=options, results=results, resumed=resumed, notes=notes,
+            outputs=[output.out / name for name in names],
+        ),
+    )  # fmt: skip

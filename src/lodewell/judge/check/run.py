@@ -33,7 +33,8 @@ from lodewell.judge.check.units import Units, units_of
 from lodewell.judge.check.verdicts import Row
 from lodewell.potentials.base import Potential
 from lodewell.potentials.check import check_potential, random_crystals
-from lodewell.relax.run import AnyPotential, as_potential, relax
+from lodewell.potentials.given import AnyPotential, as_potential
+from lodewell.relax.run import relax
 
 if TYPE_CHECKING:
     from lodewell.relax.run import Crystals

@@ -18,7 +18,7 @@ from lodewell.judge.check.prototypes import formula_of
 from lodewell.judge.compare.timing import Cost, costs, processor, typical
 from lodewell.judge.test.run import Data, Errors, errors_of, split
 from lodewell.potentials.base import Potential
-from lodewell.relax.run import AnyPotential, as_potential
+from lodewell.potentials.given import AnyPotential, as_potential
 
 Metric: TypeAlias = Literal["force", "energy"]
 

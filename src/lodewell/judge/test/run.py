@@ -23,7 +23,7 @@ from lodewell.errors import BadFile, BadOption
 from lodewell.judge.test.nearest import nearest_n
 from lodewell.judge.test.tally import Calibration, CalibrationTally, Error, Sample, Tally
 from lodewell.potentials.base import Potential, Result, Uncertainty
-from lodewell.relax.run import AnyPotential, as_potential
+from lodewell.potentials.given import AnyPotential, as_potential
 
 logger = logging.getLogger(__name__)
 
