@@ -24,6 +24,10 @@ class BadOption(LodewellError, ValueError):
     """Options contradict each other or are out of range."""
 
 
+class UnknownOption(BadOption, TypeError):
+    """A keyword that no option has; also a TypeError, as Python raises for its own functions."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean '...'?)` for a refusal, or nothing when no known word is near."""
     near = difflib.get_close_matches(word, list(known), n=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
@@ -14,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import typer
 
 from lodewell.config import convert, make_options
+from lodewell.options import explained
 
 ConfigFile = Annotated[
     Path | None,
@@ -21,24 +21,6 @@ ConfigFile = Annotated[
         "--config", "-c", metavar="FILE", help="YAML file of options; what a flag says comes first.", show_default=False
     ),
 ]
-
-
-def explained(options: type) -> dict[str, str]:
-    """Return the explanation of each field, from the `Attributes` of the docstrings of the class and its bases."""
-    found: dict[str, str] = {}
-    for owner in reversed(options.__mro__):
-        section = inspect.cleandoc(owner.__dict__.get("__doc__") or "").partition("Attributes:\n")[2]
-        name = ""
-        for line in section.splitlines():
-            start = re.match(r" {4}(\w+): (.*)", line)
-            if start:
-                name = start[1]
-                found[name] = start[2]
-            elif line.startswith(" " * 8) and name:
-                found[name] += " " + line.strip()
-            elif line.strip():
-                break
-    return found
 
 
 def takes(options: type, config: bool = False, **panel: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -26,6 +26,7 @@ from lodewell.derive.tables import build
 from lodewell.errors import BadFile
 from lodewell.files import check_writable
 from lodewell.interrupts import uninterrupted
+from lodewell.options import options_of
 from lodewell.potentials.statistical.statistical import BIN, Statistical, table_points
 from lodewell.progress import Progress, silent
 from lodewell.record import Checkpoint, Run, fingerprint, write_summary
@@ -36,6 +37,7 @@ PAPER = "Antypov et al., ChemPhysChem (2024), doi:10.1002/cphc.202400254"
 _CHUNK = 500
 
 
+@options_of(DeriveOptions)
 def derive(
     crystals: str | Path | Sequence[str | Path] | Iterable[Atoms],
     *,
@@ -46,7 +48,7 @@ def derive(
     cluster: str | None = None,
     progress: Progress = silent,
     restart: bool = False,
-    **options: Any,
+    options: DeriveOptions,
 ) -> Statistical:
     """Mine a statistical potential from known crystals.
 
@@ -60,7 +62,7 @@ def derive(
         cluster: where Dask is to be found, see `lodewell.workers`.
         progress: told the stage, and the crystals or steps done.
         restart: forget what an interrupted derivation of the same inputs and options has left.
-        **options: fields of `DeriveOptions`.
+        options: a `DeriveOptions`, or its fields as keywords:
 
     Returns:
         The potential, with counts, errors and provenance in `.about`.
@@ -69,31 +71,30 @@ def derive(
         BadFile: when no crystal can be used, or an input or output is out of reach.
         BadOption: when options are out of range.
     """
-    chosen = DeriveOptions(**options)
-    table_points(chosen.cutoff)  # refuses a cutoff between two bins before the work, not after
+    table_points(options.cutoff)  # refuses a cutoff between two bins before the work, not after
     kept_back = hold_out or HoldOut()
     if out is not None:
         check_writable(out)
     with Run("derive", workers=workers, cluster=cluster, progress=progress, restart=restart) as run:
-        run.fingerprint = _fingerprint(_paths(crystals), chosen, kept_back)
+        run.fingerprint = _fingerprint(_paths(crystals), options, kept_back)
         checkpoint = Checkpoint.beside(out if _paths(crystals) else None, run.fingerprint)
-        derivation, resumed = _mine_all(crystals, chosen, kept_back, checkpoint, run)
+        derivation, resumed = _mine_all(crystals, options, kept_back, checkpoint, run)
         if not len(derivation.sums.rows):
             raise BadFile(_why_nothing(derivation))
         run.lap("mining")
-        table, notes = build(derivation, chosen, run)
+        table, notes = build(derivation, options, run)
         derivation.sums = PairSums(derivation.sums.bins)  # the sums are in the table now
-        if calibrate is not None and not chosen.faithful:
+        if calibrate is not None and not options.faithful:
             scale, how = energy_scale(table, calibrate)
             table, notes["energy_scale"] = table.in_eV(scale), how
         run.lap("table")
         table = table.with_known(known_energies(table, derivation, run))
         run.lap("known energies")
         notes["passed_over"] = passed_over(_paths(crystals))
-        table.about = _about(derivation, chosen, run, notes)
+        table.about = _about(derivation, options, run, notes)
         if out is not None:
             file = table.save(out, licence="derived data; attribution as in about", paper=PAPER)
-            write_summary(file, _summary(run, table, crystals, calibrate, chosen, resumed, file))
+            write_summary(file, _summary(run, table, crystals, calibrate, options, resumed, file))
             checkpoint.done()
     return table
 

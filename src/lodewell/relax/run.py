@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from ase import Atoms
 
+from lodewell.options import options_of
 from lodewell.potentials.given import AnyPotential, as_potential
 from lodewell.progress import Progress, silent
 from lodewell.record import Run
@@ -23,6 +24,7 @@ Crystals: TypeAlias = Atoms | str | Path | Sequence[Atoms] | Sequence[str | Path
 _CRYSTALS_A_TASK = 400  # in memory nothing is kept on the way, so that pieces may be larger
 
 
+@options_of(RelaxOptions)
 def relax(
     crystals: Crystals,
     potential: AnyPotential = "spp",
@@ -34,7 +36,7 @@ def relax(
     cluster: str | None = None,
     progress: Progress = silent,
     restart: bool = False,
-    **options: Any,
+    options: RelaxOptions,
 ) -> list[Relaxed]:
     """Relax crystals, and rank those of each reduced formula by energy per atom.
 
@@ -51,7 +53,7 @@ def relax(
         cluster: as in `lodewell.workers.open_workers`.
         progress: told how many crystals are done.
         restart: forget what an earlier run in the folder has finished.
-        options: the fields of `RelaxOptions`.
+        options: a `RelaxOptions`, or its fields as keywords:
 
     Returns:
         One `Relaxed` a crystal, in input order, so that `results[k].index` is k; bad ones carry the reason instead of
@@ -61,20 +63,19 @@ def relax(
         BadOption: when options contradict each other or the potential.
         BadFile: when a path or the potential is not there, or the folder cannot be written.
     """
-    settings = RelaxOptions(**options)
     with Run("relax", workers=workers, cluster=cluster, progress=progress, restart=restart) as run:
         if out is not None:
-            return relax_folder(crystals, potential, settings, Path(out), run, files, duplicates).results
+            return relax_folder(crystals, potential, options, Path(out), run, files, duplicates).results
         engine = as_potential(potential)
-        check_pressure(engine, settings)
-        memory = Memory(engine, settings)
+        check_pressure(engine, options)
+        memory = Memory(engine, options)
         done = 0
-        for key, _ in finished(tasks(crystals, settings, _CRYSTALS_A_TASK), memory, run):
+        for key, _ in finished(tasks(crystals, options, _CRYSTALS_A_TASK), memory, run):
             done += len(memory.results[key])
             run.progress("relaxing crystals", done)
     results = [result for some in memory.results.values() for result in some]
     comparison = Comparison(lambda k: _atoms(results[k])) if duplicates else None
-    ranking = ranked(results, settings.pressure, comparison, engine.calibrated)
+    ranking = ranked(results, options.pressure, comparison, engine.calibrated)
     for result in ranking:
         for atoms in (result.atoms, *(result.trajectory or ())):
             if atoms is not None:
