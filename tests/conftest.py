@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from lodewell import Statistical, neighbour_list
 from lodewell.crystals.chemistry import element_set
-from lodewell.potentials.statistical.statistical import BIN, Evidence, Known, table_points
+from lodewell.potentials.statistical.statistical import BIN, Evidence, KnownEnergies, table_points
 
 # A suite started in the background inherits an ignored Ctrl-C, and so would the commands that it interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -71,11 +71,11 @@ def mined(crystals: list[Atoms], cutoff: float = CUTOFF) -> Statistical:
         np.array(g_ph), np.array([contact[p] for p in pairs]),
     )  # fmt: skip
     pairs_pz = np.sort([[atomic_numbers[a], atomic_numbers[b]] for a, b in pairs], axis=1)
-    table = Statistical(pairs_pz, np.array(u_pk), evidence, Known(*nothing_known()), cutoff=cutoff)
+    table = Statistical(pairs_pz, np.array(u_pk), evidence, KnownEnergies(*nothing_known()), cutoff=cutoff)
     systems = sorted({element_set(a.numbers) for a in crystals})
     energy_x = [r.energy / len(a) for r, a in zip(table.evaluate(crystals), crystals, strict=True)]
     system_x = [systems.index(element_set(a.numbers)) for a in crystals]
-    known = Known(np.array(energy_x, np.float32), np.array(system_x, np.int32), tuple(systems))
+    known = KnownEnergies(np.array(energy_x, np.float32), np.array(system_x, np.int32), tuple(systems))
     return table.with_known(known)
 
 

@@ -55,7 +55,7 @@ _HOME = {
     "export": "lodewell.interop.export",
     "show": "lodewell.report.curves",
     "shipped": "lodewell.potentials.store",
-    "Relaxed": "lodewell.relax.result",
+    "Relaxation": "lodewell.relax.result",
     "RelaxOptions": "lodewell.relax.options",
     "DeriveOptions": "lodewell.derive.options",
     "HoldOut": "lodewell.derive.chunk",
@@ -136,7 +136,7 @@ if TYPE_CHECKING:
     from lodewell.predict.train.options import TrainOptions as TrainOptions
     from lodewell.predict.train.run import train as train
     from lodewell.relax.options import RelaxOptions as RelaxOptions
-    from lodewell.relax.result import Relaxed as Relaxed
+    from lodewell.relax.result import Relaxation as Relaxation
     from lodewell.relax.run import relax as relax
     from lodewell.report.curves import show as show
 

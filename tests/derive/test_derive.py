@@ -18,7 +18,7 @@ from lodewell.derive.curves import FLOOR
 from lodewell.derive.options import DeriveOptions
 from lodewell.derive.pair_sums import PairSums, count_pairs
 from lodewell.errors import BadFile, BadOption
-from lodewell.potentials.statistical.statistical import BIN, Evidence, Known, table_points
+from lodewell.potentials.statistical.statistical import BIN, Evidence, KnownEnergies, table_points
 
 from .crystals import REAL, gas, real_crystals
 
@@ -266,7 +266,7 @@ def harmonic_fcc(k: float, nearest: float) -> Statistical:
     evidence = Evidence(
         np.array([9]), np.array([9.0]), np.zeros(1), np.zeros((1, len(r))), np.zeros((1, 80)), np.zeros((1, 80))
     )
-    known = Known(np.zeros(0, np.float32), np.zeros(0, np.int32), ())
+    known = KnownEnergies(np.zeros(0, np.float32), np.zeros(0, np.int32), ())
     return Statistical(np.array([[29, 29]]), u[None], evidence, known, cutoff=4.0)
 
 

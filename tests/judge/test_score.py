@@ -15,7 +15,7 @@ from lodewell import LennardJones, Statistical, neighbour_list
 from lodewell.crystals.chemistry import element_set
 from lodewell.judge.score.contacts import ODD
 from lodewell.judge.score.run import best_first, percentile, score
-from lodewell.potentials.statistical.statistical import BIN, Known
+from lodewell.potentials.statistical.statistical import BIN, KnownEnergies
 
 
 def squeezed(atoms: Atoms, to: float) -> Atoms:
@@ -56,13 +56,13 @@ def test_percentile_counts_known_crystals_with_a_lower_or_equal_energy(table):
 def test_percentile_prefers_the_same_elements_then_the_anion_then_all(table):
     energies = np.arange(60, dtype=np.float32)
     system_x = np.array([0] * 25 + [1] * 30 + [2] * 5, np.int32)
-    known = table.with_known(Known(energies, system_x, ("Li-O", "Na-O", "K-S")))
+    known = table.with_known(KnownEnergies(energies, system_x, ("Li-O", "Na-O", "K-S")))
     assert percentile(known, 11.9, [3, 8, 8]).value == 100 * 12 / 25
     assert percentile(known, 11.9, [3, 8, 8]).label == "Li-O (25 crystals)"
     assert percentile(known, 11.9, [12, 8]).label == "oxides (55 crystals)"
     assert percentile(known, 11.9, [19, 16]).label == "all (60 crystals)"
     assert percentile(known, float("nan"), [19, 16]) is None
-    assert percentile(table.with_known(Known(energies[:0], system_x[:0], ())), 1.0, [3, 8]) is None
+    assert percentile(table.with_known(KnownEnergies(energies[:0], system_x[:0], ())), 1.0, [3, 8]) is None
 
 
 def test_percentile_is_quick(table):
@@ -86,7 +86,7 @@ def test_a_squeezed_contact_is_odd_and_named(table, salts):
 def test_the_share_of_shorter_contacts_is_read_off_the_histogram(table, salts):
     from lodewell.judge.score import contacts
 
-    known = contacts._Known(table)
+    known = contacts._KnownContacts(table)
     p = table.index("Na-Cl")
     histogram = table.evidence.contact_ph[p]
     for r in (2.4, 2.62, 2.8, 3.9):

@@ -10,7 +10,7 @@ from ase.build import bulk
 from ase.constraints import FixAtoms, FixBondLengths, FixSymmetry
 
 import lodewell
-from lodewell import Buckingham, LennardJones, Morse, Relaxed, RelaxOptions
+from lodewell import Buckingham, LennardJones, Morse, Relaxation, RelaxOptions
 from lodewell.errors import BadOption
 from lodewell.relax.symmetry import space_group
 
@@ -25,16 +25,16 @@ def rocksalt(seed=0, rattle=0.05, a=5.4):
     return atoms
 
 
-def finite(result: Relaxed):
+def finite(result: Relaxation):
     json.dumps(result.row(), allow_nan=False)
-    numbers = [v for v in (getattr(result, n) for n in Relaxed.__slots__) if isinstance(v, float)]
+    numbers = [v for v in (getattr(result, n) for n in Relaxation.__slots__) if isinstance(v, float)]
     assert all(math.isfinite(v) for v in numbers)
     if result.atoms is not None:
         assert np.isfinite(result.atoms.positions).all()
         assert np.isfinite(result.atoms.cell.array).all()
 
 
-def one(atoms, potential, **options) -> Relaxed:
+def one(atoms, potential, **options) -> Relaxation:
     (result,) = lodewell.relax(atoms, potential, **options)
     finite(result)
     return result

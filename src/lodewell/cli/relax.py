@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from lodewell.relax.result import Relaxed
+    from lodewell.relax.result import Relaxation
 
 
 class Format(StrEnum):
@@ -101,7 +101,7 @@ def command(
         _show_files(out, [*names_of_files(files, options), "summary.json", *drawn], found.notes)
 
 
-def _draw(results: list[Relaxed], out: Path, pressure: float) -> list[str]:
+def _draw(results: list[Relaxation], out: Path, pressure: float) -> list[str]:
     """Draw energies before and after, and the hull of two to four elements; return the names of the files."""
     from lodewell.relax.rank import hull_of
     from lodewell.report.hull import can_draw, draw_hull
@@ -115,7 +115,7 @@ def _draw(results: list[Relaxed], out: Path, pressure: float) -> list[str]:
     return names
 
 
-def _show(results: list[Relaxed], out: Path, pressure: float, limit: int) -> None:
+def _show(results: list[Relaxation], out: Path, pressure: float, limit: int) -> None:
     """Print the best crystals, and how many ended how."""
     from collections import Counter
 
@@ -147,7 +147,7 @@ def _show(results: list[Relaxed], out: Path, pressure: float, limit: int) -> Non
     say_remarks(screen, [(names[r.index], r.remark) for r in results if r.sane and r.remark])
 
 
-def _order_of(best: list[Relaxed], pressure: float) -> str:
+def _order_of(best: list[Relaxation], pressure: float) -> str:
     """Say how crystals of different formulas have been put in order."""
     if not pressure and any(r.percentile is not None for r in best):
         by = "percentile among known crystals of their chemistry"
@@ -168,7 +168,7 @@ def _show_files(out: Path, written: list[str], notes: list[str]) -> None:
     screen.print(f"written to {out}: {', '.join(written)}")
 
 
-def _table(shown: list[Relaxed], names: list[str], equals: Mapping[int, int]) -> Table:
+def _table(shown: list[Relaxation], names: list[str], equals: Mapping[int, int]) -> Table:
     """Return a table of these crystals, without columns that no crystal fills."""
     from lodewell.cli.tables import fixed, table_of
 
@@ -189,13 +189,13 @@ def _table(shown: list[Relaxed], names: list[str], equals: Mapping[int, int]) ->
     return table_of(columns, left=("crystal", "formula", ""))
 
 
-def _fall(r: Relaxed) -> float | None:
+def _fall(r: Relaxation) -> float | None:
     if r.start_energy_per_atom is None or r.energy_per_atom is None:
         return None
     return r.start_energy_per_atom - r.energy_per_atom
 
 
-def _remarks(r: Relaxed, equals: int) -> str:
+def _remarks(r: Relaxation, equals: int) -> str:
     """Return what is special about a crystal."""
     said = [] if r.status == "converged" else [r.status]
     if r.doubled:

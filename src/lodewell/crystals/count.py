@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lodewell.crystals.paths import Found, find_files, is_compressed
+from lodewell.crystals.paths import CrystalFile, find_files, is_compressed
 from lodewell.crystals.read import count_rows
 from lodewell.errors import LodewellError
 from lodewell.files import blocks
@@ -30,7 +30,7 @@ def about_how_many(paths: str | Path | Sequence[str | Path]) -> int | None:
     return None
 
 
-def _in_file(found: Found) -> int:
+def _in_file(found: CrystalFile) -> int:
     with suppress(Exception):  # whatever is wrong with a file is said when it is read
         if found.format in ("db", "traj"):
             return count_rows(found)
@@ -39,7 +39,7 @@ def _in_file(found: Found) -> int:
     return 1
 
 
-def _guessed(found: Found) -> int:
+def _guessed(found: CrystalFile) -> int:
     text = bytearray()
     for block in blocks(found.path):
         text += block

@@ -52,7 +52,7 @@ OUR_OWN = "summary.json"  # how files end that lodewell's own runs write into th
 
 
 @dataclass(frozen=True)
-class Found:
+class CrystalFile:
     """One file to read: `format` is None when neither its name nor its content tells."""
 
     path: str
@@ -107,7 +107,7 @@ def _looks_like_poscar(lines: list[str]) -> bool:
         return False
 
 
-def find_files(paths: str | Path | Sequence[str | Path]) -> Iterator[Found]:
+def find_files(paths: str | Path | Sequence[str | Path]) -> Iterator[CrystalFile]:
     """Yield the files behind paths, folders (searched through) and patterns, each in sorted order.
 
     Raises `BadFile`, before the first file, for a missing path, a folder without crystals, and a pattern that matches
@@ -152,10 +152,10 @@ def _kind(path: str) -> str:
     return Path(name).suffix.lower() or (name if OTHER_VASP.fullmatch(name) else "without suffix")
 
 
-def _behind(path: str, sniff: bool) -> Iterator[Found]:
+def _behind(path: str, sniff: bool) -> Iterator[CrystalFile]:
     if os.path.exists(path) and not os.path.isdir(path):
         form = format_from_name(path)
-        yield Found(path, format_from_content(path) if form is None and sniff else form)
+        yield CrystalFile(path, format_from_content(path) if form is None and sniff else form)
         return
     gathered = _gathered(path)
     seen = files = 0
@@ -173,21 +173,21 @@ def _behind(path: str, sniff: bool) -> Iterator[Found]:
         raise BadFile(f"{path}: no such file or folder; check the path. Read are {READ_FORMATS}")
     if not files:
         raise BadFile(f"{path}: the pattern matches nothing; check it, and quote ** patterns. Read are {READ_FORMATS}")
-    yield from (Found(found.path, format_from_content(found.path)) for found in _gathered(path))
+    yield from (CrystalFile(found.path, format_from_content(found.path)) for found in _gathered(path))
 
 
-def _gathered(path: str) -> Iterator[Found]:
+def _gathered(path: str) -> Iterator[CrystalFile]:
     """Yield every file in a folder or behind a pattern; the format is None where neither name nor content tells."""
     if os.path.isdir(path):
-        yield from (Found(name, _format(name)) for name in _walk(path))
+        yield from (CrystalFile(name, _format(name)) for name in _walk(path))
         return
     names = sorted(glob.glob(path, recursive=True))
     within = {parent for name in names for parent in _parents(name)}
     for name in names:
         if not os.path.isdir(name):
-            yield Found(name, _format(name))
+            yield CrystalFile(name, _format(name))
         elif name.rstrip(os.sep) not in within:  # a recursive pattern has found what is in it
-            yield from (Found(inner, _format(inner)) for inner in _walk(name))
+            yield from (CrystalFile(inner, _format(inner)) for inner in _walk(name))
 
 
 def _parents(path: str) -> Iterator[str]:

@@ -21,7 +21,7 @@ from lodewell.crystals.formats.ase import check_database
 from lodewell.crystals.formats.extxyz.read import cut_frames, parse_frames
 from lodewell.crystals.formats.json.lines import cut_lines
 from lodewell.crystals.formats.json.stream import cut_entries, parse_entries
-from lodewell.crystals.paths import READ_FORMATS, Found, find_files, is_compressed
+from lodewell.crystals.paths import READ_FORMATS, CrystalFile, find_files, is_compressed
 from lodewell.crystals.remarks import CONTRADICTION
 from lodewell.crystals.single import read_single
 from lodewell.errors import BadFile
@@ -173,14 +173,14 @@ def _error(path: str, number: int, reason: str) -> Chunk:
     )
 
 
-def _streamed(found: Found) -> bool:
+def _streamed(found: CrystalFile) -> bool:
     """Tell whether a file is cut into pieces by content: extended XYZ, and JSON when it is large."""
     if found.format in ("json", "jsonl"):
         return _size(found.path) * (10 if is_compressed(found.path) else 1) > LARGE_JSON
     return found.format == "extxyz"
 
 
-def _cut_text(found: Found, size: int) -> Iterator[Chunk]:
+def _cut_text(found: CrystalFile, size: int) -> Iterator[Chunk]:
     number = 0
     json = found.format != "extxyz"
     cut = cut_lines if found.format == "jsonl" else cut_entries if json else cut_frames
@@ -195,7 +195,7 @@ def _cut_text(found: Found, size: int) -> Iterator[Chunk]:
         yield _error(found.path, 0, "there are no crystals in it; write or download it again")
 
 
-def _cut_rows(found: Found, size: int) -> Iterator[Chunk]:
+def _cut_rows(found: CrystalFile, size: int) -> Iterator[Chunk]:
     if is_compressed(found.path):
         yield _error(found.path, 0, f"a compressed .{found.format} cannot be read in place; decompress it first")
         return
@@ -215,7 +215,7 @@ def _cut_rows(found: Found, size: int) -> Iterator[Chunk]:
         yield Chunk("rows", (found.path,), (found.format,), first, min(first + size, count))
 
 
-def count_rows(found: Found) -> int:
+def count_rows(found: CrystalFile) -> int:
     """Count the rows of an ASE database or trajectory, from what it says of itself."""
     if found.format == "db":
         from ase.db import connect
@@ -241,7 +241,7 @@ def chunks(paths: str | Path | Sequence[str | Path], size: int = 500, *, strict:
 
 
 def _chunks(paths: str | Path | Sequence[str | Path], size: int) -> Iterator[Chunk]:
-    waiting: list[Found] = []
+    waiting: list[CrystalFile] = []
     weight = 0
     for found in find_files(paths):
         streamed = _streamed(found)
@@ -260,7 +260,7 @@ def _chunks(paths: str | Path | Sequence[str | Path], size: int) -> Iterator[Chu
         yield _files(waiting)
 
 
-def _files(waiting: list[Found]) -> Chunk:
+def _files(waiting: list[CrystalFile]) -> Chunk:
     return Chunk("files", tuple(f.path for f in waiting), tuple(f.format for f in waiting))
 
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from lodewell.crystals.batch import Batch, Floats
 from lodewell.derive.derivation import Derivation
-from lodewell.potentials.statistical.statistical import Known, Statistical
+from lodewell.potentials.statistical.statistical import KnownEnergies, Statistical
 from lodewell.record import Run
 
 _PART = 200  # crystals; their pairs within the cutoff are in memory together
 
 
-def known_energies(table: Statistical, derivation: Derivation, run: Run) -> Known:
+def known_energies(table: Statistical, derivation: Derivation, run: Run) -> KnownEnergies:
     """Return the energy per atom of every crystal the table was made from."""
     everything = derivation.batch()
     parts = [np.arange(k, min(k + _PART, len(everything))) for k in range(0, len(everything), _PART)]
@@ -29,7 +29,7 @@ def known_energies(table: Statistical, derivation: Derivation, run: Run) -> Know
     place = {name: k for k, name in enumerate(names)}
     system_x = np.array([place[s] for s in derivation.systems], dtype=np.int32)
     good = np.isfinite(energies)
-    return Known(energies[good], system_x[good], tuple(names))
+    return KnownEnergies(energies[good], system_x[good], tuple(names))
 
 
 def _energies(batch: Batch, table: Statistical) -> Floats:

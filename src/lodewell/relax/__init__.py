@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from lodewell._verb import make_callable
 from lodewell.relax.options import RelaxOptions as RelaxOptions
-from lodewell.relax.result import Relaxed as Relaxed
+from lodewell.relax.result import Relaxation as Relaxation
 
 make_callable(__name__, home="run")

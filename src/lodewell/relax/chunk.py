@@ -21,9 +21,9 @@ from lodewell.potentials.calculator import FromCalculator
 from lodewell.potentials.statistical.statistical import as_statistical
 from lodewell.relax import lbfgs
 from lodewell.relax.constraints import projectors, wants_symmetry
-from lodewell.relax.lockstep import MODES, Finished, Settings, relax_batch
+from lodewell.relax.lockstep import MODES, RelaxedBatch, Settings, relax_batch
 from lodewell.relax.options import RelaxOptions
-from lodewell.relax.result import Relaxed
+from lodewell.relax.result import Relaxation
 from lodewell.relax.symmetry import Group, Symmetry, symmetrised
 
 logger = logging.getLogger(__name__)
@@ -44,13 +44,13 @@ class _Candidate:
     group: Group | None
 
 
-def relax_chunk(records: Sequence[Record], potential: Potential, options: RelaxOptions) -> list[Relaxed]:
+def relax_chunk(records: Sequence[Record], potential: Potential, options: RelaxOptions) -> list[Relaxation]:
     """Relax the crystals of some records; every record gives one result, in their order, and none is raised for."""
-    results: list[Relaxed | None] = [None] * len(records)
+    results: list[Relaxation | None] = [None] * len(records)
     candidates: list[_Candidate] = []
     for place, record in enumerate(records):
         candidate = _admit(place, record, potential, options)
-        if isinstance(candidate, Relaxed):
+        if isinstance(candidate, Relaxation):
             results[place] = candidate
         else:
             candidates.append(candidate)
@@ -60,7 +60,7 @@ def relax_chunk(records: Sequence[Record], potential: Potential, options: RelaxO
     return [r for r in results if r is not None]
 
 
-def _admit(place: int, record: Record, potential: Potential, options: RelaxOptions) -> _Candidate | Relaxed:
+def _admit(place: int, record: Record, potential: Potential, options: RelaxOptions) -> _Candidate | Relaxation:
     """Return what can be relaxed, or the refusal."""
     atoms = record.atoms
     if atoms is None:
@@ -87,9 +87,9 @@ def _admit(place: int, record: Record, potential: Potential, options: RelaxOptio
     return _Candidate(place, record, atoms, held, group)
 
 
-def refused(record: Record, status: str, why: str) -> Relaxed:
+def refused(record: Record, status: str, why: str) -> Relaxation:
     """Return the result of a crystal that cannot be relaxed."""
-    return Relaxed(record.file or None, record.frame, identity(record.atoms), formula(record.atoms), status, why)
+    return Relaxation(record.file or None, record.frame, identity(record.atoms), formula(record.atoms), status, why)
 
 
 def identity(atoms: Atoms | None) -> str | None:
@@ -123,7 +123,7 @@ def _batches(candidates: Sequence[_Candidate], potential: Potential) -> Iterator
         yield group
 
 
-def _relax_some(some: Sequence[_Candidate], potential: Potential, options: RelaxOptions) -> list[Relaxed]:
+def _relax_some(some: Sequence[_Candidate], potential: Potential, options: RelaxOptions) -> list[Relaxation]:
     """Relax one batch; if the potential itself fails, find out on which crystal."""
     try:
         return _relax_together(some, potential, options)
@@ -135,7 +135,7 @@ def _relax_some(some: Sequence[_Candidate], potential: Potential, options: Relax
         return [refused(some[0].record, "exploded", f"the potential failed: {type(error).__name__}: {message}")]
 
 
-def _relax_together(some: Sequence[_Candidate], potential: Potential, options: RelaxOptions) -> list[Relaxed]:
+def _relax_together(some: Sequence[_Candidate], potential: Potential, options: RelaxOptions) -> list[Relaxation]:
     atoms = [c.atoms for c in some]
     batch = Batch.from_atoms(atoms)
     symmetry = Symmetry.pack([c.group for c in some])
@@ -159,14 +159,19 @@ def _held(some: Sequence[_Candidate], batch: Batch) -> Floats | None:
 
 
 def _result(
-    candidate: _Candidate, done: Finished, b: int, start: Batch, options: RelaxOptions, frames: tuple[Atoms, ...] | None
-) -> Relaxed:
+    candidate: _Candidate,
+    done: RelaxedBatch,
+    b: int,
+    start: Batch,
+    options: RelaxOptions,
+    frames: tuple[Atoms, ...] | None,
+) -> Relaxation:
     atoms, n = candidate.atoms, len(candidate.atoms)
     s = slice(int(start.first_b[b]), int(start.first_b[b + 1]))
     code, energy = int(done.status_b[b]), _finite(done.energy_b[b])
     periodic = bool(start.pbc_bc[b].all())
     status, message = _verdict(code, float(done.force_b[b]), float(done.virial_b[b]), options)
-    return Relaxed(
+    return Relaxation(
         file=candidate.record.file or None,
         frame=candidate.record.frame,
         id=identity(atoms),
@@ -185,7 +190,7 @@ def _result(
     )
 
 
-def _without_rank(result: Relaxed, potential: Potential) -> Relaxed:
+def _without_rank(result: Relaxation, potential: Potential) -> Relaxation:
     """Say of a charged cell that it has no rank."""
     charge = potential.excess_charge(result.atoms) if result.atoms is not None else 0.0
     if not charge:
@@ -194,7 +199,7 @@ def _without_rank(result: Relaxed, potential: Potential) -> Relaxed:
     return replace(result, charge=charge, message=said)
 
 
-def _remarked(result: Relaxed) -> Relaxed:
+def _remarked(result: Relaxation) -> Relaxation:
     """Say of a crystal that can be used whether its volume has doubled or halved."""
     if not result.sane or not result.doubled or result.growth is None:
         return result
@@ -245,7 +250,7 @@ def _verdict(code: int, force: float, virial: float, options: RelaxOptions) -> t
     return "exploded", reasons[code]
 
 
-def _with_percentiles(results: list[Relaxed], done: Finished, potential: Potential) -> list[Relaxed]:
+def _with_percentiles(results: list[Relaxation], done: RelaxedBatch, potential: Potential) -> list[Relaxation]:
     """Say where each energy stands among the known crystals, if the potential holds a table that knows any."""
     table = as_statistical(potential)
     if table is None:

@@ -29,19 +29,19 @@ from lodewell.potentials.store import find, load
 from lodewell.record import Run, fingerprint
 from lodewell.relax.options import RelaxOptions, check_pressure
 from lodewell.relax.output import Files, Output, write_all, write_run
-from lodewell.relax.result import Relaxed
+from lodewell.relax.result import Relaxation
 from lodewell.relax.stream import Task, finished, lost, relax_task, tasks
 from lodewell.text import SPELT_OUT
 
 _OF_ALL = ("index", "rank", "duplicate_of", "above_hull")  # what only all results together tell
-_LIGHT = tuple(f.name for f in fields(Relaxed) if f.name not in ("atoms", "trajectory", *_OF_ALL))
+_LIGHT = tuple(f.name for f in fields(Relaxation) if f.name not in ("atoms", "trajectory", *_OF_ALL))
 
 
 @dataclass(frozen=True)
 class FolderResults:
     """What came of a run: the results without their atoms, in input order, and what the user should know of them."""
 
-    results: list[Relaxed]
+    results: list[Relaxation]
     notes: list[str]
 
 
@@ -75,7 +75,7 @@ def relax_folder(
             ledger.keep_only([])
         # On this machine every worker loads the potential from its file; only to a cluster does it travel.
         local = isinstance(potential, str | Path) and not run.clustered
-        store = _Kept(ledger, str(find(str(potential)).resolve()) if local else engine, options, run.fingerprint)
+        store = _LedgerStore(ledger, str(find(str(potential)).resolve()) if local else engine, options, run.fingerprint)
         keys: list[str] = []
         done = resumed = 0
 
@@ -120,7 +120,7 @@ def _prepare(paths: Sequence[str | Path], folder: Path) -> None:
     check_writable(folder / "ledger.sqlite")
 
 
-class _Kept:
+class _LedgerStore:
     """Keeps results in a ledger; see `lodewell.relax.stream.Store`."""
 
     def __init__(self, ledger: Ledger, potential: Potential | str, options: RelaxOptions, salt: str) -> None:
@@ -181,5 +181,5 @@ def lost_items(chunk: Task, why: str) -> list[Item]:
     return [(_line(result), None, None) for result in lost(chunk, why)]
 
 
-def _line(result: Relaxed) -> str:
+def _line(result: Relaxation) -> str:
     return json.dumps({name: getattr(result, name) for name in _LIGHT}, allow_nan=False)

@@ -41,7 +41,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Finished:
+class RelaxedBatch:
     """What became of every crystal of a batch, in its order.
 
     | field | shape | meaning |
@@ -146,7 +146,7 @@ def relax_batch(
     projector_ncc: Floats | None = None,
     symmetry: Symmetry | None = None,
     watch: Watcher | None = None,
-) -> Finished:
+) -> RelaxedBatch:
     """Relax every crystal of a batch; `projector_ncc` (N, 3, 3) says where each atom may move.
 
     `watch` is called with (crystals, batch, energies, forces) after every step, for trajectories.
@@ -253,9 +253,9 @@ class _Collector:
         self.start_b[home] = state.start_b[over] - settings.pressure * np.abs(np.linalg.det(state.cell_b[over]))
         self.force_b[home], self.virial_b[home] = state.force_b[over], state.virial_b[over]
 
-    def result(self) -> Finished:
+    def result(self) -> RelaxedBatch:
         """Return what has been gathered."""
-        return Finished(
+        return RelaxedBatch(
             self.batch.moved(self.positions_nc, self.cell_bcc), self.status_b, self.steps_b, self.energy_b,
             self.start_b, self.force_b, self.virial_b,
         )  # fmt: skip

@@ -26,8 +26,8 @@ from lodewell.files import atomic_path, text_file, write_failure
 from lodewell.ledger import Ledger
 from lodewell.record import Run, write_summary
 from lodewell.relax.options import RelaxOptions
-from lodewell.relax.rank import Comparison, best_first, ranked
-from lodewell.relax.result import ROW, Relaxed
+from lodewell.relax.rank import DuplicateSearch, best_first, ranked
+from lodewell.relax.result import ROW, Relaxation
 from lodewell.text import json_text
 
 SUFFIX = {
@@ -89,7 +89,7 @@ class Output:
     ledger: Ledger
     keys: Sequence[str]
     home: Sequence[tuple[str, int]]
-    results: Sequence[Relaxed]
+    results: Sequence[Relaxation]
     stems: Sequence[str]
     notes: list[str] = field(default_factory=list)
 
@@ -100,9 +100,9 @@ class Output:
         """Rank what the chunks of the ledger hold; `calibrated` is the potential."""
         lines = [(key, place, line) for key in keys for place, line in enumerate(ledger.documents(key))]
         home = [(key, place) for key, place, _ in lines]
-        results = [Relaxed(**line) for _, _, line in lines]
-        comparison = Comparison(lambda k: _atoms(ledger, *home[k])) if duplicates else None
-        results = ranked(results, options.pressure, comparison, calibrated)
+        results = [Relaxation(**line) for _, _, line in lines]
+        search = DuplicateSearch(lambda k: _atoms(ledger, *home[k])) if duplicates else None
+        results = ranked(results, options.pressure, search, calibrated)
         return cls(out, ledger, keys, home, results, stems(results))
 
     def crystal(self, k: int) -> Atoms:
@@ -113,7 +113,7 @@ class Output:
         atoms.info |= {**self.results[k].tags(), "id": self.stems[k]}
         return atoms
 
-    def frames(self, extra: bool = False) -> Iterator[tuple[Relaxed, bytes]]:
+    def frames(self, extra: bool = False) -> Iterator[tuple[Relaxation, bytes]]:
         """Yield each result that has a frame of extended XYZ, or several, and their text."""
         rows = iter(self.results)
         for key in self.keys:
@@ -171,7 +171,7 @@ def names_of_files(files: Files, options: RelaxOptions) -> list[str]:
     return names + ["best"] * (files.best.count > 0) + ["trajectories"] * options.trajectory
 
 
-def write_table(path: Path, rows: Iterable[Relaxed], more: Sequence[str] | None = None) -> None:
+def write_table(path: Path, rows: Iterable[Relaxation], more: Sequence[str] | None = None) -> None:
     """Write rows as CSV; `more` is the path of each one's file."""
     with text_file(path, newline="") as stream:
         writer = csv.writer(stream)
@@ -181,7 +181,7 @@ def write_table(path: Path, rows: Iterable[Relaxed], more: Sequence[str] | None 
             writer.writerow([*cells, more[k]] if more is not None else cells)
 
 
-def rows_json(results: Sequence[Relaxed]) -> str:
+def rows_json(results: Sequence[Relaxation]) -> str:
     """Return the rows of all results as JSON, one a line."""
     return "[\n" + ",\n".join(json_text(r.row()) for r in results) + "\n]\n"
 

@@ -13,11 +13,11 @@ from ase.formula import Formula
 from ase.units import GPa
 
 from lodewell.relax.hull import Hull, candidates_hull
-from lodewell.relax.result import Relaxed
+from lodewell.relax.result import Relaxation
 
 
 @dataclass(frozen=True)
-class Comparison:
+class DuplicateSearch:
     """How duplicates are found: `atoms_of` gives the relaxed crystal of a result.
 
     Only crystals of one reduced formula whose energies per atom lie within `same_energy` (eV) are compared.
@@ -28,18 +28,18 @@ class Comparison:
 
 
 def ranked(
-    results: Sequence[Relaxed], pressure: float, comparison: Comparison | None, calibrated: bool
-) -> list[Relaxed]:
+    results: Sequence[Relaxation], pressure: float, search: DuplicateSearch | None, calibrated: bool
+) -> list[Relaxation]:
     """Return the results with `index` and `rank`, and, where they can be told, `duplicate_of` and `above_hull`.
 
     Args:
         results: of all crystals, in input order.
         pressure: GPa.
-        comparison: how equal crystals are found; None leaves them alone.
+        search: how equal crystals are found; None leaves them alone.
         calibrated: whether energies are true eV, so that those of different formulas can be set against each other.
     """
     order = _comparable(results, pressure)
-    family_of = _families(results, order, pressure, comparison) if comparison is not None else {}
+    family_of = _families(results, order, pressure, search) if search is not None else {}
     leaders: dict[int, tuple[int, int]] = {}
     count: Counter[str] = Counter()
     out = [replace(result, index=k) for k, result in enumerate(results)]
@@ -59,14 +59,14 @@ def ranked(
     return out
 
 
-def hull_of(results: Sequence[Relaxed], pressure: float) -> Hull:
+def hull_of(results: Sequence[Relaxation], pressure: float) -> Hull:
     """Return the convex hull of all comparable crystals, the lowest enthalpy first; pressure in GPa."""
     order = _comparable(results, pressure)
     formulas, heights = [results[k].formula or "" for k in order], [enthalpy(results[k], pressure) for k in order]
     return candidates_hull(formulas, heights)
 
 
-def best_first(results: Sequence[Relaxed], pressure: float = 0.0) -> list[Relaxed]:
+def best_first(results: Sequence[Relaxation], pressure: float = 0.0) -> list[Relaxation]:
     """Return the crystals that ended sanely and equal no better one, the most promising first.
 
     Crystals of different formulas are compared by `percentile` where the potential knows crystals and there is no
@@ -75,14 +75,14 @@ def best_first(results: Sequence[Relaxed], pressure: float = 0.0) -> list[Relaxe
     chosen = [r for r in results if r.sane and r.rank is not None and r.duplicate_of is None]
     by_percentile = not pressure and any(r.percentile is not None for r in chosen)
 
-    def height(r: Relaxed) -> tuple[float, float, float]:
+    def height(r: Relaxation) -> tuple[float, float, float]:
         share = r.percentile if by_percentile and r.percentile is not None else 0.0
         return share, r.above_hull or 0.0, enthalpy(r, pressure)
 
     return sorted(chosen, key=height)
 
 
-def _comparable(results: Sequence[Relaxed], pressure: float) -> list[int]:
+def _comparable(results: Sequence[Relaxation], pressure: float) -> list[int]:
     """Return the places of crystals with an energy that means the same for all, the lowest enthalpy first."""
     chosen = (k for k, r in enumerate(results) if r.sane and r.energy_per_atom is not None and not r.charge)
     return sorted(chosen, key=lambda k: (enthalpy(results[k], pressure), k))
@@ -94,12 +94,14 @@ def reduced(formula: str) -> str:
     return str(Formula(formula).reduce()[0].format("hill"))
 
 
-def enthalpy(result: Relaxed, pressure: float) -> float:
+def enthalpy(result: Relaxation, pressure: float) -> float:
     """Return energy plus pressure times volume, eV per atom; pressure in GPa."""
     return (result.energy_per_atom or 0.0) + pressure * float(GPa) * (result.volume_per_atom or 0.0)
 
 
-def _families(results: Sequence[Relaxed], order: Sequence[int], pressure: float, by: Comparison) -> dict[int, int]:
+def _families(
+    results: Sequence[Relaxation], order: Sequence[int], pressure: float, by: DuplicateSearch
+) -> dict[int, int]:
     """Return, for every crystal that might have an equal, the first of its family."""
     from lodewell.crystals.duplicates import duplicate_labels
 

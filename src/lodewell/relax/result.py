@@ -21,7 +21,7 @@ DOUBLED = 2.0  # times the starting volume, or its inverse: more than relaxing a
 
 
 @dataclass(frozen=True, slots=True)
-class Relaxed:
+class Relaxation:
     """One crystal after relaxing, or the reason why there is none. No number is ever NaN: None stands for unknown.
 
     Attributes:

@@ -15,8 +15,8 @@ from lodewell.record import Run
 from lodewell.relax.folder import relax_folder
 from lodewell.relax.options import RelaxOptions, check_pressure
 from lodewell.relax.output import Files
-from lodewell.relax.rank import Comparison, ranked
-from lodewell.relax.result import Relaxed
+from lodewell.relax.rank import DuplicateSearch, ranked
+from lodewell.relax.result import Relaxation
 from lodewell.relax.stream import Memory, finished, tasks
 
 Crystals: TypeAlias = Atoms | str | Path | Sequence[Atoms] | Sequence[str | Path]
@@ -37,7 +37,7 @@ def relax(
     progress: Progress = silent,
     restart: bool = False,
     options: RelaxOptions,
-) -> list[Relaxed]:
+) -> list[Relaxation]:
     """Relax crystals, and rank those of each reduced formula by energy per atom.
 
     `lodewell.relax.rank.best_first` puts crystals of different formulas in order.
@@ -56,8 +56,8 @@ def relax(
         options: a `RelaxOptions`, or its fields as keywords:
 
     Returns:
-        One `Relaxed` a crystal, in input order, so that `results[k].index` is k; bad ones carry the reason instead of
-        a geometry.
+        One `Relaxation` a crystal, in input order, so that `results[k].index` is k; bad ones carry the reason instead
+        of a geometry.
 
     Raises:
         BadOption: when options contradict each other or the potential.
@@ -74,8 +74,8 @@ def relax(
             done += len(memory.results[key])
             run.progress("relaxing crystals", done)
     results = [result for some in memory.results.values() for result in some]
-    comparison = Comparison(lambda k: _atoms(results[k])) if duplicates else None
-    ranking = ranked(results, options.pressure, comparison, engine.calibrated)
+    search = DuplicateSearch(lambda k: _atoms(results[k])) if duplicates else None
+    ranking = ranked(results, options.pressure, search, engine.calibrated)
     for result in ranking:
         for atoms in (result.atoms, *(result.trajectory or ())):
             if atoms is not None:
@@ -83,6 +83,6 @@ def relax(
     return ranking
 
 
-def _atoms(result: Relaxed) -> Atoms:
+def _atoms(result: Relaxation) -> Atoms:
     assert result.atoms is not None
     return result.atoms

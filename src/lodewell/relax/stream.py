@@ -13,7 +13,7 @@ from lodewell.potentials.base import Potential
 from lodewell.record import Run
 from lodewell.relax.chunk import refused, relax_chunk
 from lodewell.relax.options import RelaxOptions
-from lodewell.relax.result import Relaxed
+from lodewell.relax.result import Relaxation
 
 Task: TypeAlias = Chunk | list[Record]
 
@@ -46,7 +46,7 @@ class Memory:
 
     def __init__(self, potential: Potential, options: RelaxOptions) -> None:
         self.work = partial(relax_task, potential=potential, options=options)
-        self.results: dict[str, list[Relaxed]] = {}
+        self.results: dict[str, list[Relaxation]] = {}
         self._numbers = count()
 
     def key(self, task: Task) -> str:
@@ -57,7 +57,7 @@ class Memory:
         """Nothing is there already."""
         return False
 
-    def put(self, key: str, found: list[Relaxed]) -> None:
+    def put(self, key: str, found: list[Relaxation]) -> None:
         """Keep the results of a chunk."""
         self.results[key] = found
 
@@ -113,12 +113,12 @@ def tasks(crystals: Any, options: RelaxOptions, size: int = CRYSTALS_A_CHUNK) ->
         yield some
 
 
-def relax_task(task: Task, potential: Potential, options: RelaxOptions) -> list[Relaxed]:
+def relax_task(task: Task, potential: Potential, options: RelaxOptions) -> list[Relaxation]:
     """Read what must be read, and relax it (runs in the workers)."""
     return relax_chunk(task.read() if isinstance(task, Chunk) else task, potential, options)
 
 
-def lost(task: Task, why: str) -> list[Relaxed]:
+def lost(task: Task, why: str) -> list[Relaxation]:
     """Return the results of a chunk whose worker failed: every crystal is reported with the reason."""
     if isinstance(task, Chunk):  # not read again: that may be what ended the worker
         return [refused(Record(file, frame, None, why), "bad input", why) for file, frame in task.entries()]

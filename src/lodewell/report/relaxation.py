@@ -12,13 +12,13 @@ import numpy as np
 from lodewell.report.style import BLUE, GREY, INK, ORANGE, PALE, VERMILION, figure, save
 
 if TYPE_CHECKING:
-    from lodewell.relax.result import Relaxed
+    from lodewell.relax.result import Relaxation
 
 _LINES = 60  # up to this many crystals each gets a line of its own
 _OF_STATUS = {"converged": BLUE, "max steps": ORANGE, "exploded": VERMILION, "unsupported": GREY, "bad input": INK}
 
 
-def draw_relaxation(results: Sequence[Relaxed], path: str | Path) -> Path:
+def draw_relaxation(results: Sequence[Relaxation], path: str | Path) -> Path:
     """Draw energies before and after, volume changes, steps and statuses of many relaxed crystals."""
     done = [r for r in results if r.sane and r.energy_per_atom is not None and r.start_energy_per_atom is not None]
     with figure(9.6, 6.4) as drawn:
@@ -30,7 +30,7 @@ def draw_relaxation(results: Sequence[Relaxed], path: str | Path) -> Path:
         return save(drawn, path)
 
 
-def _energies(axes: Any, done: Sequence[Relaxed]) -> None:
+def _energies(axes: Any, done: Sequence[Relaxation]) -> None:
     """Draw one arrow a crystal from its energy before to after, best first; clouds where they are many."""
     order = sorted(done, key=lambda r: r.energy_per_atom or 0.0)
     before = np.array([r.start_energy_per_atom for r in order], dtype=float)
@@ -59,7 +59,7 @@ def _energies(axes: Any, done: Sequence[Relaxed]) -> None:
         axes.set_ylim(top=high + 4.0 * margin)
 
 
-def _volumes(axes: Any, done: Sequence[Relaxed]) -> None:
+def _volumes(axes: Any, done: Sequence[Relaxation]) -> None:
     """Draw how volumes changed; what lies outside the middle 98 % of many is counted at the ends."""
     from matplotlib.ticker import MaxNLocator
 
@@ -85,7 +85,7 @@ def _volumes(axes: Any, done: Sequence[Relaxed]) -> None:
                   textcoords="offset points", va="top", fontsize=8, color=VERMILION)  # fmt: skip
 
 
-def _steps(axes: Any, done: Sequence[Relaxed]) -> None:
+def _steps(axes: Any, done: Sequence[Relaxation]) -> None:
     """Draw how far each energy fell against the steps that took."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
@@ -107,7 +107,7 @@ def _steps(axes: Any, done: Sequence[Relaxed]) -> None:
     axes.set_ylim(max(fell.min(), 1e-5) / 1.5, max(fell.max(), 10.0 * max(fell.min(), 1e-5)) * 1.5)
 
 
-def _statuses(axes: Any, results: Sequence[Relaxed]) -> None:
+def _statuses(axes: Any, results: Sequence[Relaxation]) -> None:
     counts = Counter(r.status for r in results)
     names = [s for s in _OF_STATUS if counts[s]][::-1]
     bars = axes.barh(names, [counts[s] for s in names], color=[_OF_STATUS[s] for s in names], height=0.6)

@@ -101,7 +101,7 @@ def odd_contacts(batch: Batch, found: Survey, table: Statistical) -> list[tuple[
     """Name the odd contacts of each crystal, the rarest and shortest first, each once, up to 50."""
     known = _KNOWN.get(table)
     if known is None:
-        known = _KNOWN[table] = _Known(table)
+        known = _KNOWN[table] = _KnownContacts(table)
     out: list[list[Contact]] = [[] for _ in range(len(batch))]
     near_ne = np.isfinite(found.nearest_ne)
     atom_x, slot_x = np.nonzero(near_ne)
@@ -140,7 +140,7 @@ def _sorted(contacts: list[Contact]) -> tuple[Contact, ...]:
     return tuple(sorted(best.values(), key=lambda c: (c.share, c.distance))[:MOST])
 
 
-class _Known:
+class _KnownContacts:
     """Cumulated nearest contacts of each curve."""
 
     def __init__(self, table: Statistical) -> None:
@@ -161,4 +161,4 @@ class _Known:
         return share
 
 
-_KNOWN: WeakKeyDictionary[Statistical, _Known] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[Statistical, _KnownContacts] = WeakKeyDictionary()

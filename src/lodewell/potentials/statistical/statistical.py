@@ -62,7 +62,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownEnergies:
     """Energies of the known crystals under this very table, for percentiles.
 
     | field | shape | meaning |
@@ -80,7 +80,7 @@ class Known:
 NO_EVIDENCE = Evidence(
     np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((0, 0))
 )
-NOTHING_KNOWN = Known(np.zeros(0, np.float32), np.zeros(0, np.int32), ())
+NOTHING_KNOWN = KnownEnergies(np.zeros(0, np.float32), np.zeros(0, np.int32), ())
 
 
 class Statistical(CurvePotential):
@@ -106,7 +106,7 @@ class Statistical(CurvePotential):
         pairs_pz: Ints,
         u_pk: Floats,
         evidence: Evidence,
-        known: Known,
+        known: KnownEnergies,
         *,
         cutoff: float,
         variant_p: Ints | None = None,
@@ -204,7 +204,7 @@ class Statistical(CurvePotential):
             energy_scale=scale, calibrated=True, about=self.about,
         )  # fmt: skip
 
-    def with_known(self, known: Known) -> Statistical:
+    def with_known(self, known: KnownEnergies) -> Statistical:
         """Return the same table with other reference energies."""
         return Statistical(
             self.pairs_pz, self.u_pk, self.evidence, known, cutoff=self.cutoff, variant_p=self.variant_p,
@@ -248,7 +248,7 @@ class Statistical(CurvePotential):
             arrays["structures_p"].astype(np.int64), wide["families_p"], wide["prior_p"], wide["error_pk"],
             wide["g_ph"], arrays["contact_ph"].astype(np.float64),
         )  # fmt: skip
-        known = Known(arrays["known_energy_x"], arrays["known_system_x"], tuple(meta["systems"]))
+        known = KnownEnergies(arrays["known_energy_x"], arrays["known_system_x"], tuple(meta["systems"]))
         made = cls(
             arrays["pairs_pz"], arrays["u_pk"], evidence, known, cutoff=meta["cutoff"], variant_p=arrays["variant_p"],
             energy_scale=meta["energy_scale_eV"], calibrated=meta["calibrated"], about=meta["about"],

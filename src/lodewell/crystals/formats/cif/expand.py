@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Expanded:
+class Expansion:
     """All atoms of a cell.
 
     Attributes:
@@ -34,7 +34,7 @@ class Expanded:
     multiplicity: Ints
 
 
-def expand(sites: Floats, labels: Sequence[str], cell: Floats, operations: Operations) -> Expanded:
+def expand(sites: Floats, labels: Sequence[str], cell: Floats, operations: Operations) -> Expansion:
     """Apply the operations to sites; copies that meet on a special position become one, at their mean.
 
     Args:
@@ -47,18 +47,18 @@ def expand(sites: Floats, labels: Sequence[str], cell: Floats, operations: Opera
         BadCrystal: when a site is so close to a symmetry element that its copies are neither one atom nor several.
     """
     if len(operations) == 1:
-        return Expanded(sites, np.arange(len(sites)), np.ones(len(sites), np.int64))
-    parts: list[Expanded] = []
+        return Expansion(sites, np.arange(len(sites)), np.ones(len(sites), np.int64))
+    parts: list[Expansion] = []
     size = max(1, AT_ONCE // len(operations))
     for begin in range(0, len(sites), size):
         end = begin + size
         parts.append(_expand_some(sites[begin:end], labels[begin:end], cell, operations))
     multiplicity = np.concatenate([part.multiplicity for part in parts])
     owner = np.repeat(np.arange(len(sites)), multiplicity)
-    return Expanded(np.concatenate([part.fractional for part in parts]), owner, multiplicity)
+    return Expansion(np.concatenate([part.fractional for part in parts]), owner, multiplicity)
 
 
-def _expand_some(sites: Floats, labels: Sequence[str], cell: Floats, operations: Operations) -> Expanded:
+def _expand_some(sites: Floats, labels: Sequence[str], cell: Floats, operations: Operations) -> Expansion:
     steps_smc = _images(sites, operations) - sites[:, None]
     steps_smc -= np.round(steps_smc)
     distance_sm = np.linalg.norm(steps_smc @ cell, axis=2)
@@ -73,7 +73,7 @@ def _expand_some(sites: Floats, labels: Sequence[str], cell: Floats, operations:
     for s in np.flatnonzero(new_sm.sum(axis=1) * order_s != len(operations)):  # rounded more than a group allows
         new_sm[s] = _first_within(copies_smc[s], cell)
     owner = np.repeat(np.arange(len(sites)), new_sm.sum(axis=1))
-    return Expanded(copies_smc[new_sm], owner, new_sm.sum(axis=1))
+    return Expansion(copies_smc[new_sm], owner, new_sm.sum(axis=1))
 
 
 def _images(sites: Floats, operations: Operations) -> Floats:
@@ -115,7 +115,7 @@ def _first_within(copies: Floats, cell: Floats) -> NDArray[np.bool_]:
     return first
 
 
-def repeated_sites(expanded: Expanded, cell: Floats) -> list[tuple[int, int]]:
+def repeated_sites(expanded: Expansion, cell: Floats) -> list[tuple[int, int]]:
     """Return pairs (later, earlier) of sites that are one place, as when all atoms are listed beside all operations."""
     first = np.concatenate([[0], np.cumsum(expanded.multiplicity)[:-1]])
     pairs = []

@@ -24,7 +24,7 @@ DOUBTFUL = frozenset(
 
 
 @dataclass(frozen=True)
-class Named:
+class SiteKinds:
     """A kind of atom for every site, to be taken as `element_of` takes it, and whether any was a guess."""
 
     kinds: list[str]
@@ -37,7 +37,7 @@ def is_dummy(kind: str, label: str, flag: str) -> bool:
     return flag.lower() == "dum" or (DUMMIES.fullmatch(name) is not None and element_of(name) is None)
 
 
-def name_elements(types: Sequence[str], labels: Sequence[str], formula: Collection[str]) -> Named:
+def name_elements(types: Sequence[str], labels: Sequence[str], formula: Collection[str]) -> SiteKinds:
     """Tell the kind of atom of every site, from its type where there is one.
 
     A label is held against the elements of the formula. Where it names none of them, and one element of the formula
@@ -62,7 +62,7 @@ def name_elements(types: Sequence[str], labels: Sequence[str], formula: Collecti
             what = f"no element of the formula ({', '.join(formula)})" if formula else "no element for certain"
             raise BadCrystal(f"site {nameless[0]} is of no stated type, and its label names {what}; {CURE}")
         kinds = [kind or missing[0] for kind in kinds]
-    return Named(kinds, guessed or bool(nameless))
+    return SiteKinds(kinds, guessed or bool(nameless))
 
 
 def _names_several(label: str) -> bool:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 from ase import Atoms
 
-from lodewell.crystals.formats.cif.expand import Expanded, expand, repeated_sites
+from lodewell.crystals.formats.cif.expand import Expansion, expand, repeated_sites
 from lodewell.crystals.formats.cif.grammar import Block, blocks_of
 from lodewell.crystals.formats.cif.operations import Floats, Operations
 from lodewell.crystals.formats.cif.sites import Sites, cell_of, sites_of
-from lodewell.crystals.formats.cif.stated import Stated, stated_by
+from lodewell.crystals.formats.cif.stated import Statements, stated_by
 from lodewell.crystals.formats.cif.symmetry import Reading, symmetry_of
 from lodewell.crystals.remarks import CONTRADICTION, REMARK
 from lodewell.crystals.validate import closest_pair
@@ -71,12 +71,12 @@ def crystal_of(block: Block) -> Atoms:
     return atoms
 
 
-def _atoms(sites: Sites, expanded: Expanded, cell: Floats) -> Atoms:
+def _atoms(sites: Sites, expanded: Expansion, cell: Floats) -> Atoms:
     symbols = [sites.symbols[k] for k in expanded.owner.tolist()]
     return Atoms(symbols, positions=expanded.fractional @ cell, cell=cell, pbc=True)
 
 
-def _whole(sites: Sites, cell: Floats, operations: Operations) -> tuple[Expanded, list[str]]:
+def _whole(sites: Sites, cell: Floats, operations: Operations) -> tuple[Expansion, list[str]]:
     """Return all atoms, and a remark on sites that were left out because they repeat others.
 
     Raises:
@@ -95,10 +95,12 @@ def _whole(sites: Sites, cell: Floats, operations: Operations) -> tuple[Expanded
     multiplicity = np.bincount(expanded.owner[stays], minlength=len(expanded.multiplicity))
     names = ", ".join(sites.labels[k] for k in gone[:5]) + (f" and {len(gone) - 5} more" if len(gone) > 5 else "")
     remarks = [f"sites that repeat others left out: {names}"] if gone else []
-    return Expanded(expanded.fractional[stays], expanded.owner[stays], multiplicity), remarks
+    return Expansion(expanded.fractional[stays], expanded.owner[stays], multiplicity), remarks
 
 
-def _contradictions(sites: Sites, expanded: Expanded, atoms: Atoms, says: Stated, operations: Operations) -> list[str]:
+def _contradictions(
+    sites: Sites, expanded: Expansion, atoms: Atoms, says: Statements, operations: Operations
+) -> list[str]:
     """Return what the file says against a reading of it."""
     found = says.contradictions(Counter(atoms.get_chemical_symbols()), atoms.get_volume())
     made = expanded.multiplicity.tolist()
@@ -110,7 +112,7 @@ def _contradictions(sites: Sites, expanded: Expanded, atoms: Atoms, says: Stated
     return found
 
 
-def _judge(sites: Sites, cell: Floats, operations: Operations, says: Stated) -> Reading:
+def _judge(sites: Sites, cell: Floats, operations: Operations, says: Statements) -> Reading:
     """Return what operations make of sites, and what speaks against it."""
     from ase.neighborlist import natural_cutoffs, neighbor_list
 

@@ -14,7 +14,7 @@ from lodewell.crystals.formats.cif.expand import SAME_SITE
 from lodewell.crystals.formats.cif.grammar import Block
 from lodewell.crystals.formats.cif.labels import is_dummy, name_elements
 from lodewell.crystals.formats.cif.operations import Floats
-from lodewell.crystals.formats.cif.stated import Stated
+from lodewell.crystals.formats.cif.stated import Statements
 from lodewell.errors import BadCrystal
 
 CELL = tuple(f"_cell_length_{x}" for x in "abc") + tuple(f"_cell_angle_{x}" for x in ("alpha", "beta", "gamma"))
@@ -60,7 +60,7 @@ def cell_of(block: Block) -> Floats:
     return cell
 
 
-def sites_of(block: Block, cell: Floats, stated: Stated) -> Sites:
+def sites_of(block: Block, cell: Floats, stated: Statements) -> Sites:
     """Return the sites that hold atoms, each once.
 
     Raises:

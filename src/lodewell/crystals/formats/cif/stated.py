@@ -23,7 +23,7 @@ DENSITIES = ("_exptl_crystal_density_diffrn", "_exptl_crystal_density_calc")
 
 
 @dataclass(frozen=True)
-class Stated:
+class Statements:
     """What a block states; empty and 0 where it is silent.
 
     Attributes:
@@ -94,10 +94,10 @@ def _spelled(counts: Mapping[str, float]) -> str:
     return "".join(f"{element}{'' if count == 1 else f'{count:g}'}" for element, count in counts.items())
 
 
-def stated_by(block: Block) -> Stated:
+def stated_by(block: Block) -> Statements:
     """Read what a block states."""
     text = " ".join(block.first("_chemical_formula_sum").split())
-    return Stated(
+    return Statements(
         formula_of(text),
         _number(block.first(*UNITS)),
         _number(block.first(*DENSITIES)),
