@@ -70,6 +70,7 @@ _HOME = {
     "fit_gap": "lodewell.fit.gap.run",
     "GAPOptions": "lodewell.fit.gap.options",
     "Prediction": "lodewell.predict.run",
+    "PredictOptions": "lodewell.predict.options",
     "train": "lodewell.predict.train.run",
     "TrainOptions": "lodewell.predict.train.options",
     "load_model": "lodewell.predict.model",
@@ -131,6 +132,7 @@ if TYPE_CHECKING:
     from lodewell.potentials.store import shipped as shipped
     from lodewell.potentials.uf.uf import UF as UF
     from lodewell.predict.model import load_model as load_model
+    from lodewell.predict.options import PredictOptions as PredictOptions
     from lodewell.predict.run import Prediction as Prediction
     from lodewell.predict.run import predict as predict
     from lodewell.predict.train.options import TrainOptions as TrainOptions

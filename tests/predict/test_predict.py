@@ -124,10 +124,10 @@ def test_a_rare_element_is_named(model):
 
 
 def test_properties_can_be_chosen(model):
-    (row,) = lodewell.predict(salts(each=1)[0], model, ["K_vrh"])
+    (row,) = lodewell.predict(salts(each=1)[0], model, properties=["K_vrh"])
     assert set(row.values) == {"K_vrh"}
     with pytest.raises(BadOption, match="does not predict 'k_vrh' \\(did you mean 'K_vrh'"):
-        lodewell.predict(salts(each=1)[0], model, ["k_vrh"])
+        lodewell.predict(salts(each=1)[0], model, properties=["k_vrh"])
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ def test_models_are_found_by_file_and_folder(trained, tmp_path):
     atoms = salts(each=1)[0]
     wanted = lodewell.predict(atoms, trained)[0].values
     assert lodewell.predict(atoms, trained.parent)[0].values == wanted
-    assert list(lodewell.predict(atoms, trained, "density")[0].values) == ["density"]
+    assert list(lodewell.predict(atoms, trained, properties="density")[0].values) == ["density"]
     rows = json.loads(command(trained.parent / "salts.extxyz", "-m", trained.parent, "-p", "K_vrh,density", "--json"))
     assert list(rows[0]["properties"]) == ["K_vrh", "density"]
     with pytest.raises(BadFile, match=r"holds no model\.safetensors"):

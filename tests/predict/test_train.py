@@ -296,6 +296,20 @@ def test_training_from_options(file, options, tmp_path):
         train(file, tmp_path, options=TrainOptions())
 
 
+def test_keywords_are_options(file, options, tmp_path):
+    keywords = {"properties": "density", "settings": SMALL, "members": 1, "batch_size": 16, "validation": 0.2}
+    keywords |= {"test": 0.2, "cache": options.cache, "lr": "0.005", "ema": 0.9}
+    told = {"object": [], "keywords": []}
+    train(file, tmp_path / "object", options=replace(options, epochs=2), each_epoch=told["object"].append)
+    train(file, tmp_path / "keywords", **keywords, epochs=2, each_epoch=told["keywords"].append)
+    losses = {name: [line["loss"] for line in lines] for name, lines in told.items()}
+    assert losses["object"] == losses["keywords"]
+    with pytest.raises(TypeError, match="no option 'epoch' \\(did you mean 'epochs'"):
+        train(file, tmp_path, options=options, epoch=2)
+    with pytest.raises(BadOption, match=r"device is 'gpu' .*, but it must be auto, cpu or cuda"):
+        train(file, tmp_path, options=options, device="gpu")
+
+
 def test_crystals_in_memory_are_trained_on_as_those_of_files(file, options, tmp_path):
     short = replace(options, epochs=2)
     some = salts(each=2)

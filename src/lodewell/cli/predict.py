@@ -60,7 +60,9 @@ def command(
     try:
         with progress("predicting", partial(about_how_many, paths)) as bar:
             rows.extend(  # one by one: Ctrl-C leaves those before it
-                predict_stream(paths, model, names, strict_formula=strict_formula, workers=workers, progress=bar)
+                predict_stream(
+                    paths, model, properties=names, strict_formula=strict_formula, workers=workers, progress=bar
+                )
             )
     finally:
         if out is not None and rows:  # Ctrl-C keeps what was finished

@@ -71,15 +71,19 @@ def command(
         going: set[int] = set()  # members of which a line was shown
 
         def each_epoch(line: dict[str, Any]) -> None:
-            if as_json:
-                return
             if line["member"] not in going and line["epoch"] > 1:
                 print(f"member {line['member']} goes on after epoch {line['epoch'] - 1}")
             going.add(line["member"])
             _line(line)
 
         model = train(
-            options.data, out, options=chosen, workers=workers, progress=bar, restart=restart, each_epoch=each_epoch
+            options.data,
+            out,
+            options=chosen,
+            workers=workers,
+            progress=bar,
+            restart=restart,
+            each_epoch=None if as_json else each_epoch,
         )
     draw_trained(out, model)
     _show(model, out, as_json)

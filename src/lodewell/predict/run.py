@@ -21,9 +21,11 @@ from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.crystals.remarks import remarks_on
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadOption, LodewellError, did_you_mean
+from lodewell.options import options_of
 from lodewell.predict.architecture import Architecture, Arrays, make_architecture
 from lodewell.predict.identity import given_id
 from lodewell.predict.model import SHIPPED, Model, load_model
+from lodewell.predict.options import PredictOptions
 from lodewell.progress import Progress, silent
 from lodewell.record import Run
 from lodewell.workers.base import one_line
@@ -90,50 +92,47 @@ class Prediction:
         }
 
 
+@options_of(PredictOptions)
 def predict(
     crystals: Crystals,
     model: str | Path | Model | None = None,
-    properties: str | Sequence[str] | None = None,
     *,
-    strict_formula: bool = False,
     workers: int | None = 1,
     progress: Progress = silent,
+    options: PredictOptions,
 ) -> list[Prediction]:
     """Predict properties of crystals; one result a crystal, in the order they came, refused ones included.
 
     Args:
         crystals: `ase.Atoms`, or files, folders and patterns, or a list of either.
         model: what `load_model` reads, or what it returns; None is the shipped one.
-        properties: the one or those wanted; None is all of the model.
-        strict_formula: refuse crystals of files that contradict themselves, instead of remarking on them.
         workers: processes that compute features; None is every core.
         progress: told the stage, and the crystals done.
+        options: a `PredictOptions`, or its fields as keywords:
 
     Raises:
         BadFile: when a path or the model does not exist.
         BadOption: when the model does not predict a property.
         LodewellError: when torch is missing.
     """
-    return list(
-        predict_stream(crystals, model, properties, strict_formula=strict_formula, workers=workers, progress=progress)
-    )
+    return list(predict_stream(crystals, model, workers=workers, progress=progress, options=options))
 
 
+@options_of(PredictOptions)
 def predict_stream(
     crystals: Crystals,
     model: str | Path | Model | None = None,
-    properties: str | Sequence[str] | None = None,
     *,
-    strict_formula: bool = False,
     workers: int | None = 1,
     progress: Progress = silent,
+    options: PredictOptions,
 ) -> Iterator[Prediction]:
     """Predict crystals one after the other in constant memory; see `predict`."""
     opened = model if isinstance(model, Model) else load_model(model or SHIPPED)
-    wanted = wanted_targets(opened, properties)
+    wanted = wanted_targets(opened, options.properties)
     with Run("predict", workers=workers, progress=progress) as run:
         done = 0
-        for some in _entries(given_list(crystals), opened, wanted, strict_formula, run):
+        for some in _entries(given_list(crystals), opened, wanted, options.strict_formula, run):
             for prediction in _judge(some, opened, wanted):
                 done += 1
                 run.progress(STAGE, done)
@@ -163,15 +162,14 @@ def _entries(
             yield outcome.value
 
 
-def wanted_targets(model: Model, properties: str | Sequence[str] | None) -> list[int]:
-    """Return the numbers of the targets asked for, all of them for None.
+def wanted_targets(model: Model, properties: Sequence[str]) -> list[int]:
+    """Return the numbers of the targets asked for, all of them for none.
 
     Raises:
         BadOption: when the model does not predict a property.
     """
     names = [target.name for target in model.targets]
-    properties = [properties] if isinstance(properties, str) else properties
-    for name in properties or ():
+    for name in properties:
         if name not in names:
             raise BadOption(f"the model does not predict '{name}'{did_you_mean(name, names)}, but {', '.join(names)}")
     return [names.index(name) for name in properties] if properties else list(range(len(names)))

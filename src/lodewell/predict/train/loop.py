@@ -356,7 +356,7 @@ def train_member(
     number: int,
     run: Run,
     folder: Path | None = None,
-    each_epoch: Listener = lambda line: None,
+    each_epoch: Listener | None = None,
 ) -> Member:
     """Train one network to its end, from its checkpoint in the folder if there is one.
 
@@ -376,6 +376,7 @@ def train_member(
         if checkpoint is not None:
             member.save(checkpoint)
         run.progress(STAGE, before * options.epochs + line["epoch"], total * options.epochs)
-        each_epoch({"member": number, **line})
+        if each_epoch is not None:
+            each_epoch({"member": number, **line})
     member.finish()
     return member

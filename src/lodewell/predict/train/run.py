@@ -17,6 +17,7 @@ from lodewell import __version__
 from lodewell.crystals.paths import passed_over
 from lodewell.errors import BadOption, LodewellError
 from lodewell.files import atomic_path, check_writable, make_folder
+from lodewell.options import options_of
 from lodewell.predict.architecture import Architecture, make_architecture
 from lodewell.predict.calibrate import combine, fit_calibration
 from lodewell.predict.model import SUFFIX, Description, Model
@@ -44,15 +45,16 @@ _PLACES = ("table", "cache", "threads", "about")  # what a card has no use for, 
 _IN_SUMMARY = ("lodewell", "data", "options")  # of the card, under other names
 
 
+@options_of(TrainOptions)
 def train(
     crystals: Crystals,
     out: str | Path,
     *,
-    options: TrainOptions,
     workers: int | None = 1,
     progress: Progress = silent,
     restart: bool = False,
-    each_epoch: Listener = lambda line: None,
+    each_epoch: Listener | None = None,
+    options: TrainOptions,
 ) -> Model:
     """Train a model of properties of crystals; writes OUT/model.safetensors and what led to it.
 
@@ -62,11 +64,11 @@ def train(
     Args:
         crystals: `ase.Atoms` with properties in their `info`, or files, folders and patterns, or a list of either.
         out: a folder; checkpoints are kept there, and the same call goes on from them.
-        options: what is learnt, and how.
         workers: processes that compute features; None is every core.
         progress: told the stage, and the crystals or epochs done.
         restart: forget the checkpoints that are there.
         each_epoch: called with a dict an epoch: member, epoch, loss, errors on the validation part, speed.
+        options: a `TrainOptions`, or its fields as keywords; `properties` at least:
 
     Raises:
         BadFile: when data or table cannot be read, or the checkpoints are of another training.
@@ -103,7 +105,7 @@ def fit(
     options: TrainOptions,
     out: str | Path | None = None,
     run: Run | None = None,
-    each_epoch: Listener = lambda line: None,
+    each_epoch: Listener | None = None,
 ) -> Model:
     """Train the ensemble on a data set; see `train`. With `options.member` only that one is trained and returned."""
     device, folder = pick_device(options.device), None if out is None else make_folder(out)
@@ -197,8 +199,9 @@ def _write(
     write_summary(folder, summary)
 
 
+@options_of(TrainOptions)
 def suggest_rate(
-    crystals: Crystals, *, options: TrainOptions, workers: int | None = 1, progress: Progress = silent
+    crystals: Crystals, *, workers: int | None = 1, progress: Progress = silent, options: TrainOptions
 ) -> tuple[float, list[tuple[float, float]]]:
     """Look for a learning rate; returns it, and the smoothed loss at each rate that was tried.
 
