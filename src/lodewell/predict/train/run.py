@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 
-from lodewell import __version__
 from lodewell.crystals.paths import passed_over
 from lodewell.errors import BadOption, LodewellError
 from lodewell.files import atomic_path, check_writable, make_folder
@@ -38,6 +37,7 @@ from lodewell.predict.train.options import TrainOptions
 from lodewell.progress import Progress, silent
 from lodewell.record import Run, fingerprint, write_summary
 from lodewell.text import json_text
+from lodewell.version import __version__
 
 logger = logging.getLogger(__name__)
 
