@@ -46,7 +46,7 @@ _HOME = {
     "compare": "lodewell.judge.compare.run",
     "Comparison": "lodewell.judge.compare.run",
     "Published": "lodewell.judge.compare.run",
-    "Report": "lodewell.judge.check.findings",
+    "CheckReport": "lodewell.judge.check.findings",
     "test": "lodewell.judge.test.run",
     "Errors": "lodewell.judge.test.run",
     "map_crystals": "lodewell.judge.map.run",
@@ -97,7 +97,7 @@ if TYPE_CHECKING:
     from lodewell.fit.uf.options import UFOptions as UFOptions
     from lodewell.fit.uf.run import fit_uf as fit_uf
     from lodewell.interop.export import export as export
-    from lodewell.judge.check.findings import Report as Report
+    from lodewell.judge.check.findings import CheckReport as CheckReport
     from lodewell.judge.check.options import CheckOptions as CheckOptions
     from lodewell.judge.check.run import check as check
     from lodewell.judge.compare.run import Comparison as Comparison

@@ -88,7 +88,11 @@ def test_what_a_folder_holds_besides_crystals_is_said_and_counted(files):
     assert result.stderr == "passed over, as no format that is read: 3 files (2 .png, 1 INCAR)\n"
     result = run("relax", "in", "-p", "salt.lodewell", "--out", "relaxed", "-n", "1", "--max-steps", "1")
     assert "3 files (2 .png, 1 INCAR)" in result.stderr
-    assert json.loads((files / "relaxed" / "summary.json").read_text())["passed_over"] == {".png": 2, "INCAR": 1}
+    summary = json.loads((files / "relaxed" / "summary.json").read_text())
+    assert summary["inputs"]["passed_over"] == {
+        ".png": 2,
+        "INCAR": 1,
+    }
 
 
 def test_score_explains_a_single_crystal(files, salts):

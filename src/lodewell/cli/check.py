@@ -12,7 +12,7 @@ from lodewell.cli.options import AsJson, FigureFile, PotentialArgument
 from lodewell.judge.check.options import CheckOptions
 
 if TYPE_CHECKING:
-    from lodewell.judge.check.findings import Report
+    from lodewell.judge.check.findings import CheckReport
 
 COLOURS = {"ok": "green", "look": "yellow", "bad": "bold red", "skipped": "dim"}
 
@@ -31,6 +31,16 @@ def command(
         ),
     ] = None,
     figure: FigureFile = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE.json",
+            help="Write all findings and curves; a summary beside it.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
     options: CheckOptions = CheckOptions(),  # noqa: B008 frozen
 ) -> None:
@@ -39,14 +49,12 @@ def command(
     Each finding is ok, to be looked at, or bad. Common structures of the elements are brought to rest; the one found
     in nature, or the lowest, is looked at closely.
     """
-    from dataclasses import asdict
-
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json
     from lodewell.judge.check.run import check
 
     with progress("checking") as bar:
-        report = check(potential, crystal or None, progress=bar.describe, **asdict(options))
+        report = check(potential, crystal or None, out=out, progress=bar, options=options)
     drawn: Path | None = report.figure(figure) if figure is not None else None
     if as_json:
         print_json(report.json())
@@ -54,7 +62,7 @@ def command(
         _show(report, drawn)
 
 
-def _show(report: Report, figure: Path | None) -> None:
+def _show(report: CheckReport, figure: Path | None) -> None:
     from collections import Counter
 
     from rich.table import Table
@@ -98,7 +106,7 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
-def _structures(report: Report) -> None:
+def _structures(report: CheckReport) -> None:
     """Print every structure with its lattice constants and energies."""
     from rich.table import Table
 

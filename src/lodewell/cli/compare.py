@@ -54,7 +54,7 @@ def command(
         add_named(engines, file, name)
     with progress("comparing") as bar:
         comparison = compare(
-            engines, data, atoms=atoms, seconds=seconds, contradictions=contradictions.value, progress=bar.describe
+            engines, data, atoms=atoms, seconds=seconds, contradictions=contradictions.value, progress=bar
         )  # fmt: skip
     drawn: Path | None = comparison.figure(figure) if figure is not None else None
     if as_json:

@@ -44,7 +44,7 @@ def command(
     from lodewell.judge.map.run import map_crystals
 
     with progress("reading crystals") as bar:
-        found = map_crystals(paths, options, potential=potential, progress=bar.describe)
+        found = map_crystals(paths, options, potential=potential, progress=bar)
     print_passed_over(paths)
     drawn = None if as_json and out is None else found.figure(out or Path("map.png"))
     if table is not None:

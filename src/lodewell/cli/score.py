@@ -48,17 +48,12 @@ def command(
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json, print_passed_over
     from lodewell.crystals.count import about_how_many
-    from lodewell.judge.score.run import ranked, score_stream, wants_hull
+    from lodewell.judge.score.run import score
     from lodewell.potentials.store import load
 
     model = load(potential)
-    rows: list[Scored] = []
     with progress("scoring crystals", partial(about_how_many, paths)) as bar:
-        for scored in score_stream(paths, model, strict_formula=strict_formula, workers=workers, cluster=cluster):
-            rows.append(scored)
-            bar.advance()
-        bar.stage("ranking")
-        rows = ranked(rows, hull=wants_hull(model))
+        rows = score(paths, model, strict_formula=strict_formula, workers=workers, cluster=cluster, progress=bar)
     print_passed_over(paths)
     if out is not None:
         _write_csv(rows, out)

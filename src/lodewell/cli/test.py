@@ -61,7 +61,7 @@ def command(
     keys = LabelKeys(energy=energy, forces=forces, stress=stress, virial=virial, config_type=config_type)
     with progress("testing", partial(about_how_many, data)) as bar:
         errors = test(
-            potential, data, keys=keys, contradictions=contradictions.value, progress=bar.advance,
+            potential, data, keys=keys, contradictions=contradictions.value, progress=bar,
             points=100_000 if figure else 0,
         )  # fmt: skip
     if figure is not None:

@@ -129,14 +129,7 @@ def run_fit(
     if test is not None:
         from lodewell.judge.test.run import errors_of
 
-        done = 0
-
-        def tested(frames: int) -> None:
-            nonlocal done
-            done += frames
-            report("testing", done, test.survey.frames)
-
-        errors = errors_of(fitted.potential, test, name=file.stem, progress=tested)
+        errors = errors_of(fitted.potential, test, name=file.stem, progress=report, total=test.survey.frames)
         clock.lap("testing")
     summary = {
         "command": sys.argv[1:] if Path(sys.argv[0]).name.startswith("lodewell") else None,

@@ -27,7 +27,7 @@ from lodewell.report.style import (
 )
 
 if TYPE_CHECKING:
-    from lodewell.judge.check.findings import Report, Subject
+    from lodewell.judge.check.findings import CheckReport, Subject
     from lodewell.judge.check.prototypes import Prototype
     from lodewell.judge.check.units import Units
 
@@ -38,7 +38,7 @@ _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))
 _LINES = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, INK, YELLOW)
 
 
-def draw_report(report: Report, path: str | Path) -> Path:
+def draw_report(report: CheckReport, path: str | Path) -> Path:
     """Draw the report and return the file.
 
     First row: structures, pairs, angles. Then a row a crystal: equation of state, phonons, hot run.
@@ -68,7 +68,7 @@ def _empty(axes: Any, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY, fontsize=8.5, wrap=True)
 
 
-def _structures(axes: Any, report: Report) -> None:
+def _structures(axes: Any, report: CheckReport) -> None:
     """Draw energy against volume of the structures, each composition from its own elements, or from its best one."""
     axes.set_title("Structures")
     bound = [p for p in report.structures if p.above is not None and p.volume_k is not None]
@@ -122,7 +122,7 @@ def _label(p: Prototype, units: Units) -> str:
     return f"{p.title} {text}"
 
 
-def _pairs(axes: Any, report: Report) -> None:
+def _pairs(axes: Any, report: CheckReport) -> None:
     """Draw the energy of two atoms against their distance."""
     axes.set_title("Two atoms")
     seen = [d for d in report.dimers if np.isfinite(d.energy_k).any() and d.energy_k.any()][:_MOST_CURVES]
@@ -149,7 +149,7 @@ def _pairs(axes: Any, report: Report) -> None:
     axes.legend(loc="upper right", handlelength=1.4, labelspacing=0.3)
 
 
-def _angles(axes: Any, report: Report) -> None:
+def _angles(axes: Any, report: CheckReport) -> None:
     """Draw what three atoms have beyond their pairs against the angle."""
     axes.set_title("Three atoms, beyond their pairs")
     seen = [t for t in report.trimers if np.isfinite(t.energy_sk).all() and np.abs(t.energy_sk).max() > 1e-9]

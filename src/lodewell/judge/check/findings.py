@@ -33,7 +33,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """All that `lodewell.check` found.
 
     | field | meaning |

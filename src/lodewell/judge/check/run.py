@@ -20,21 +20,26 @@ from ase.units import kB
 from lodewell.crystals.given import given_list
 from lodewell.crystals.read import read_crystals
 from lodewell.errors import BadCrystal, BadOption, LodewellError
+from lodewell.files import check_writable, text_file
 from lodewell.judge.check import verdicts
 from lodewell.judge.check.clusters import Dimer, Trimer, dimer, trimer, triples
 from lodewell.judge.check.dynamics import Dynamics, hot_dynamics
 from lodewell.judge.check.elastic import elastic_constants, standard_axes
 from lodewell.judge.check.equation_of_state import EquationOfState, equation_of_state
-from lodewell.judge.check.findings import Report, Subject
+from lodewell.judge.check.findings import CheckReport, Subject
 from lodewell.judge.check.options import CheckOptions
 from lodewell.judge.check.phonons import has_phonopy, phonons
 from lodewell.judge.check.prototypes import Prototype, described, formula_of, relaxed_prototypes, with_ordering
 from lodewell.judge.check.units import Units, units_of
 from lodewell.judge.check.verdicts import Row
+from lodewell.options import options_of
 from lodewell.potentials.base import Potential
 from lodewell.potentials.check import check_potential, random_crystals
-from lodewell.potentials.given import AnyPotential, as_potential
+from lodewell.potentials.given import AnyPotential, as_potential, identity
+from lodewell.progress import Progress, silent
+from lodewell.record import Run, write_summary
 from lodewell.relax.run import relax
+from lodewell.text import json_text
 
 if TYPE_CHECKING:
     from lodewell.relax.run import Crystals
@@ -46,13 +51,15 @@ _MOST_SUBJECTS = 4
 _SECONDS = 20.0  # of all hot runs together
 
 
+@options_of(CheckOptions)
 def check(
     potential: AnyPotential,
     crystals: Crystals | None = None,
     *,
-    progress: Callable[[str], None] = lambda stage: None,
-    **options: Any,
-) -> Report:
+    out: str | Path | None = None,
+    progress: Progress = silent,
+    options: CheckOptions,
+) -> CheckReport:
     """Hold a potential against the laws of physics and against common sense about crystals.
 
     Computed are: the laws (`check_potential`), curves of pairs and angles, common structures at rest, and for the
@@ -62,14 +69,27 @@ def check(
     Args:
         potential: an object, the name of one that is shipped, the path of a file, or any ASE calculator.
         crystals: to look at instead of common structures; they are relaxed first.
-        progress: called with the name of each stage.
-        options: the fields of `CheckOptions`.
+        out: write the findings, with all that they came from, to this file; a `.json`.
+        progress: told the name of each stage.
+        options: a `CheckOptions`, or its fields as keywords:
 
     Raises:
         BadOption: when it is not clear which elements to look at, or an option makes no sense.
         BadFile: when a path is not there.
     """
-    settings = CheckOptions(**options)
+    with Run("check", progress=progress) as run:
+        if out is not None:
+            check_writable(out)
+        report = _checked(potential, crystals, options, progress)
+        run.lap("checking")
+        if out is not None:
+            _write(report, Path(out), run, potential, crystals, options)
+    return report
+
+
+def _checked(
+    potential: AnyPotential, crystals: Crystals | None, settings: CheckOptions, progress: Progress
+) -> CheckReport:
     engine = as_potential(potential)
     name = Path(potential).stem if isinstance(potential, str | Path) else engine.kind
     given = None if crystals is None else _read(crystals, engine)
@@ -81,10 +101,25 @@ def check(
     work.laws(elements, [p.atoms for p in subjects if p.atoms is not None])
     dimers, trimers = work.clusters(elements, subjects)
     looked_at = tuple(work.subject(p, _SECONDS / max(len(subjects), 1)) for p in subjects)
-    return Report(
+    return CheckReport(
         name, engine.kind, tuple(chemical_symbols[z] for z in elements), work.units, tuple(work.rows),
         tuple(structures), tuple(dimers), tuple(trimers), looked_at, time.perf_counter() - start,
     )  # fmt: skip
+
+
+def _write(
+    report: CheckReport, out: Path, run: Run, potential: AnyPotential, crystals: Crystals | None, options: CheckOptions
+) -> None:
+    """Write the findings, and the summary beside them."""
+    with text_file(out) as stream:
+        stream.write(json_text(report.json(), indent=1) + "\n")
+    paths = [] if crystals is None else [str(p) for p in given_list(crystals) if isinstance(p, str | Path)]
+    given = None if crystals is None else paths or "memory"
+    summary = run.summary(
+        inputs={"potential": identity(potential), "crystals": given}, options=options, seed=options.seed,
+        results={"verdicts": dict(Counter(row.verdict for row in report.rows))}, outputs=[out],
+    )  # fmt: skip
+    write_summary(out, summary)
 
 
 def _read(crystals: Crystals, potential: Potential) -> list[Atoms]:
@@ -152,7 +187,7 @@ class _Work:
     potential: Potential
     units: Units
     options: CheckOptions
-    progress: Callable[[str], None]
+    progress: Progress
     rows: list[Row]
 
     def _try(self, part: str, about: str, compute: Callable[[], Any], judge: Callable[[Any], list[Row]]) -> Any:

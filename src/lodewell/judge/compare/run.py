@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -19,6 +20,7 @@ from lodewell.judge.compare.timing import Cost, costs, processor, typical
 from lodewell.judge.test.run import Data, Errors, errors_of, split
 from lodewell.potentials.base import Potential
 from lodewell.potentials.given import AnyPotential, as_potential
+from lodewell.progress import Progress, silent
 
 Metric: TypeAlias = Literal["force", "energy"]
 
@@ -41,7 +43,7 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Compared:
+class Contender:
     """One potential: its name and family, its errors, and its cost (None if there was no cell to time it on)."""
 
     name: str
@@ -79,17 +81,17 @@ class Comparison:
         machine: the processor.
     """
 
-    rows: tuple[Compared, ...]
+    rows: tuple[Contender, ...]
     published: tuple[Published, ...]
     cell: str
     cell_atoms: int
     machine: str
 
-    def front(self, metric: Metric) -> list[Compared]:
+    def front(self, metric: Metric) -> list[Contender]:
         """Return the potentials that none beats in both error and cost, the cheapest first."""
         known = [r for r in self.rows if r.cost is not None and r.mae(metric) is not None]
         known.sort(key=lambda r: (r.cost.us_per_atom if r.cost else 0.0, r.mae(metric)))
-        out: list[Compared] = []
+        out: list[Contender] = []
         best = float("inf")
         for row in known:
             error = row.mae(metric)
@@ -123,7 +125,7 @@ def compare(
     seconds: float = 3.0,
     keys: LabelKeys = LabelKeys(),  # noqa: B008 frozen
     contradictions: Contradictions = "refuse",
-    progress: Callable[[str], None] = lambda stage: None,
+    progress: Progress = silent,
 ) -> Comparison:
     """Test potentials on labelled crystals, and time them on a larger cell of the same material in the same run.
 
@@ -139,7 +141,7 @@ def compare(
         seconds: spent on each contender, at least.
         keys: names of the labels in files, where they should not be found by themselves.
         contradictions: what becomes of labels that contradict each other, as by a wrong unit; "note" goes on.
-        progress: called with the name of each stage.
+        progress: told the stage, and the frames done.
 
     Raises:
         BadOption: when there is nothing to compare.
@@ -156,11 +158,16 @@ def compare(
         frames.look()
     errors = {}
     for name, engine in engines.items():
-        progress(f"testing {name}")
         refused: list[Refused] = []
         try:
             errors[name] = errors_of(
-                engine, frames.read(refused), name=name, refused=refused, uncertainty=False, points=0
+                engine,
+                frames.read(refused),
+                name=name,
+                refused=refused,
+                uncertainty=False,
+                points=0,
+                progress=partial(_named_stage, progress, f"testing {name}"),
             )
         except BadFile as error:
             raise BadFile(f"{name}: {error}") from error
@@ -169,9 +176,13 @@ def compare(
     if cell is not None:
         progress(f"timing on {len(cell):,} atoms")
         measured = costs(engines, cell, seconds=seconds)
-    rows = [Compared(name, engine.kind, errors[name], measured.get(name)) for name, engine in engines.items()]
+    rows = [Contender(name, engine.kind, errors[name], measured.get(name)) for name, engine in engines.items()]
     formula = "" if cell is None else formula_of(cell)
     return Comparison(tuple(rows), tuple(published), formula, 0 if cell is None else len(cell), processor())
+
+
+def _named_stage(progress: Progress, name: str, stage: str, done: int = 0, total: int | None = None, /) -> None:
+    progress(name, done, total)
 
 
 def named(potentials: Mapping[str, AnyPotential] | Sequence[str | Path | Potential]) -> dict[str, Potential]:

@@ -6,7 +6,7 @@ Ceriotti, Phys. Chem. Chem. Phys. 18, 13754 (2016)).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -25,11 +25,13 @@ from lodewell.judge.map.kernel_pca import KernelPCA
 from lodewell.judge.map.options import MapOptions
 from lodewell.judge.map.rows import By, Mapped, coloured, placed, refusal, rows_of
 from lodewell.judge.score.run import Crystals
+from lodewell.options import options_of
 from lodewell.potentials.gap.descriptors import Soap
 from lodewell.potentials.gap.gap import GAP, Term
 from lodewell.potentials.gap.legs import Legs
 from lodewell.potentials.gap.soap import average, spectra
 from lodewell.potentials.store import load
+from lodewell.progress import Progress, silent
 
 APART = 8  # elements that are told apart unless asked for
 _HELD = 200_000  # atoms kept in memory between the two passes
@@ -104,20 +106,21 @@ class CrystalMap:
         }  # fmt: skip
 
 
+@options_of(MapOptions)
 def map_crystals(
     crystals: Crystals,
-    options: MapOptions = MapOptions(),  # noqa: B008 frozen
+    options: MapOptions,
     *,
     potential: str | Path | GAP | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Progress = silent,
 ) -> CrystalMap:
     """Lay crystals, or their atoms, out in a plane so that alike ones are near each other.
 
     Args:
         crystals: `ase.Atoms`, or files, folders and patterns, or a list of either; read twice where they are many.
-        options: what is drawn, and how crystals are described.
+        options: a `MapOptions`, or its fields as keywords:
         potential: a GAP: its SOAP describes the atoms, and its sparse points are laid out with them.
-        progress: is told what is going on.
+        progress: told the stage, and the crystals done.
 
     Raises:
         BadOption: for a colour that no crystal has, a potential without SOAP, or no crystal that can be mapped.
@@ -125,7 +128,7 @@ def map_crystals(
     """
     gap = None if potential is None else _as_gap(potential)
     term = None if gap is None else _term(gap, options)
-    survey = _Survey.of(crystals, progress)
+    survey = _FirstLook.of(crystals, progress)
     by: By = options.by or ("crystals" if term is None and options.element is None else "atoms")
     if by == "crystals" and term is None and options.element is not None:
         raise BadOption("an element chooses among atoms: leave it out, or draw a map by atoms")
@@ -138,7 +141,7 @@ def map_crystals(
     with SpooledTemporaryFile(max_size=_SPOOL) as spool:
         for k, record in enumerate(survey.records(crystals)):
             if k % _EVERY == 0:
-                progress(f"describing crystals: {k:,} of {survey.count:,}")
+                progress("describing crystals", k, survey.count)
             refused = refusal(record, gap)
             if refused is not None:
                 rows.append(refused)
@@ -156,7 +159,7 @@ def map_crystals(
 
 
 @dataclass(frozen=True)
-class _Survey:
+class _FirstLook:
     """A first look: entries, elements, volumes of an atom, and the entries themselves if they are few."""
 
     count: int
@@ -165,7 +168,7 @@ class _Survey:
     held: tuple[Record, ...] | None
 
     @classmethod
-    def of(cls, crystals: Crystals, progress: Callable[[str], None]) -> _Survey:
+    def of(cls, crystals: Crystals, progress: Progress) -> _FirstLook:
         numbers: set[int] = set()
         volumes: list[float] = []
         held: list[Record] | None = []
@@ -173,7 +176,7 @@ class _Survey:
         for record in _read(crystals):
             count += 1
             if count % (10 * _EVERY) == 0:
-                progress(f"reading crystals: {count:,}")
+                progress("reading crystals", count)
             if record.atoms is not None and validate(record.atoms) is None:
                 numbers.update(record.atoms.numbers.tolist())
                 atoms += len(record.atoms)
@@ -217,7 +220,7 @@ def _term(gap: GAP, options: MapOptions) -> Term:
     return terms[options.element]
 
 
-def _soap(survey: _Survey, options: MapOptions, together: bool) -> Soap:
+def _soap(survey: _FirstLook, options: MapOptions, together: bool) -> Soap:
     """Return the descriptor: its reach grows with the room that an atom has, everything else with its reach."""
     reach = round(1.85 * survey.volume ** (1.0 / 3.0), 1) if survey.volume else 5.0
     cutoff = options.cutoff or min(max(reach, 2.0), 8.0)

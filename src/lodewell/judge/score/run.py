@@ -22,15 +22,16 @@ from lodewell.crystals.remarks import remarks_on
 from lodewell.crystals.validate import validate
 from lodewell.judge.score.contacts import Contact, Survey, odd_contacts, survey
 from lodewell.potentials.base import Potential, charged
+from lodewell.potentials.given import AnyPotential, as_potential
 from lodewell.potentials.pairs.pair import pair_name
 from lodewell.potentials.pairs.table import CurvePotential
 from lodewell.potentials.statistical.percentile import Percentile, percentile
 from lodewell.potentials.statistical.statistical import Statistical, as_statistical
 from lodewell.potentials.statistical.thin import thin_p, thin_text
-from lodewell.potentials.store import load
+from lodewell.progress import Progress, silent
+from lodewell.record import Run
 from lodewell.relax.hull import candidates_hull
 from lodewell.workers.base import Outcome
-from lodewell.workers.open import open_workers
 
 __all__ = ["Contact", "Percentile", "Scored", "percentile", "ranked", "score", "score_stream"]
 
@@ -101,8 +102,8 @@ class Scored:
 
 
 def score(
-    crystals: Crystals, potential: str | Path | Potential = "spp", *, strict_formula: bool = False,
-    workers: int | None = 1,
+    crystals: Crystals, potential: AnyPotential = "spp", *, strict_formula: bool = False,
+    workers: int | None = 1, cluster: str | None = None, progress: Progress = silent,
 ) -> list[Scored]:  # fmt: skip
     """Score crystals and rank them; one result a crystal, in the order they came, refused ones included.
 
@@ -111,20 +112,27 @@ def score(
         potential: a shipped name, a file, or any potential; percentiles and contacts need a statistical one.
         strict_formula: refuse crystals of files that contradict themselves, instead of remarking on them.
         workers: processes for files; None is every core. In a script, that needs `if __name__ == "__main__":`.
+        cluster: as in `lodewell.workers.open_workers`.
+        progress: told how many crystals are done.
 
     Raises:
         BadFile: when a path or the potential does not exist.
     """
-    model = potential if isinstance(potential, Potential) else load(potential)
-    return ranked(score_stream(crystals, model, strict_formula=strict_formula, workers=workers), hull=wants_hull(model))
+    model = as_potential(potential)
+    rows: list[Scored] = []
+    with Run("score", workers=workers, cluster=cluster, progress=progress) as run:
+        for scored in score_stream(crystals, model, strict_formula=strict_formula, run=run):
+            rows.append(scored)
+            run.progress("scoring crystals", len(rows))
+        run.progress("ranking")
+    return ranked(rows, hull=wants_hull(model))
 
 
 def score_stream(
-    crystals: Crystals, potential: str | Path | Potential = "spp", *, strict_formula: bool = False,
-    workers: int | None = 1, cluster: str | None = None,
+    crystals: Crystals, potential: AnyPotential = "spp", *, strict_formula: bool = False, run: Run
 ) -> Iterator[Scored]:  # fmt: skip
     """Score crystals one after the other in constant memory; not ranked, since that takes all of them."""
-    model = potential if isinstance(potential, Potential) else load(potential)
+    model = as_potential(potential)
     given = given_list(crystals)
     records = in_memory(given)
     if records is not None:
@@ -133,10 +141,10 @@ def score_stream(
         return
     recipes = chunks(given, CHUNK, strict=strict_formula)
     first = list(islice(recipes, FEW))
-    n = 1 if len(first) < FEW and cluster is None else workers
-    with open_workers(n, cluster) as pool:
-        for outcome in pool.map(partial(_score_chunk, potential=model), chain(first, recipes)):
-            yield from _lost(outcome) if outcome.value is None else outcome.value
+    if len(first) < FEW:
+        run.alone()
+    for outcome in run.workers.map(partial(_score_chunk, potential=model), chain(first, recipes)):
+        yield from _lost(outcome) if outcome.value is None else outcome.value
 
 
 def _score_chunk(chunk: Chunk, potential: Potential) -> list[Scored]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,6 +24,7 @@ from lodewell.judge.test.nearest import nearest_n
 from lodewell.judge.test.tally import Calibration, CalibrationTally, Error, Sample, Tally
 from lodewell.potentials.base import Potential, Result, Uncertainty
 from lodewell.potentials.given import AnyPotential, as_potential
+from lodewell.progress import Progress, silent
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ def test(
     uncertainty: bool = True,
     points: int = 100_000,
     contradictions: Contradictions = "refuse",
-    progress: Callable[[int], None] = lambda frames: None,
+    progress: Progress = silent,
 ) -> Errors:
     """Compare a potential with labelled crystals, as a stream.
 
@@ -190,7 +191,7 @@ def test(
         uncertainty: judge the error bars as well, where the potential has any.
         points: size of the sample that is kept for figures: of atoms, of frames, of stresses.
         contradictions: what becomes of labels that contradict each other, as by a wrong unit; "note" goes on.
-        progress: called with the number of frames after each batch.
+        progress: told the number of frames done.
 
     Raises:
         BadFile: when a path is not there, no frame could be compared, or labels contradict each other.
@@ -237,14 +238,20 @@ def errors_of(
     refused: list[Refused] | None = None,
     uncertainty: bool = True,
     points: int = 100_000,
-    progress: Callable[[int], None] = lambda frames: None,
+    progress: Progress = silent,
+    total: int | None = None,
 ) -> Errors:
-    """Compare a potential with a stream of labelled crystals; `refused` may hold, or get, those left out."""
-    work = _Comparison(potential, [] if refused is None else refused, uncertainty and potential.uncertain, points)
+    """Compare a potential with a stream of labelled crystals; `refused` may hold, or get, those left out.
+
+    total: number of frames, if it is known.
+    """
+    work = _Tallies(potential, [] if refused is None else refused, uncertainty and potential.uncertain, points)
+    done = 0
     for batch in _batches(labelled):
         good = [frame for frame in batch if work.admit(frame)]
         work.compare(good)
-        progress(len(batch))
+        done += len(batch)
+        progress("testing", done, total)
     return work.errors(name or potential.kind)
 
 
@@ -281,7 +288,7 @@ class _Sums:
         return {kind: found for kind, tally in self.bars.items() if (found := tally.calibration()) is not None}
 
 
-class _Comparison:
+class _Tallies:
     """Everything that is added up on the way."""
 
     def __init__(self, potential: Potential, refused: list[Refused], uncertain: bool, points: int) -> None:
