@@ -14,7 +14,7 @@ from lodewell import Morse, Published
 from lodewell.cli import app
 from lodewell.crystals.labels.read import Labelled
 from lodewell.errors import BadFile, BadOption
-from lodewell.judge.compare.run import Compared, Comparison, named
+from lodewell.judge.compare.run import Comparison, Contender, named
 from lodewell.judge.compare.timing import Cost, costs, typical
 from lodewell.report.labels import place_labels, spread
 from lodewell.report.style import figure
@@ -93,7 +93,7 @@ def made_up(values, published=()):
         errors = lodewell.judge.test.run.errors_of(
             Morse({"Cu-Cu": (1e-300, 1.0, 1.0)}, cutoff=1.0, switch=0.5), [label]
         )
-        rows.append(Compared(name, "uf", errors, Cost(cost, None, 0.1, 5, 1000)))
+        rows.append(Contender(name, "uf", errors, Cost(cost, None, 0.1, 5, 1000)))
     return Comparison(tuple(rows), tuple(published), "Cu", 1000, "a machine")
 
 

@@ -68,15 +68,11 @@ def fit_and_show(
     job = FitJob(family, train, test or (), out, options, workers, cluster)
     with progress("reading") as bar:
 
-        def report(stage: str, done: int, total: int | None) -> None:
-            bar.describe(stage, total)
-            bar.advance(done - bar.done)
-
         def looked(train: LabelledSource, test: LabelledSource | None) -> None:
             if screen is not None:
                 show_data(screen, train, test)
 
-        outcome = run_fit(job, fit, report, looked)
+        outcome = run_fit(job, fit, bar, looked)
     if screen is None:
         print_json(outcome.summary)
     else:

@@ -19,16 +19,13 @@ from lodewell.files import atomic_path, check_writable
 from lodewell.fit.data import LabelledSource, check_together
 from lodewell.fit.labelled_options import LabelledOptions
 from lodewell.potentials.base import Potential
+from lodewell.progress import Progress, silent
 from lodewell.text import json_text
 
 if TYPE_CHECKING:
     from lodewell.judge.test.run import Errors
 
-Report = Callable[[str, int, int | None], None]  # what is going on, steps done, steps in all if known
-
-
-def silent(stage: str, done: int, total: int | None) -> None:
-    """Report nothing."""
+Report = Progress
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from lodewell.report.labels import place_labels, spread
 from lodewell.report.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, figure, lay_out, save
 
 if TYPE_CHECKING:
-    from lodewell.judge.compare.run import Compared, Comparison, Metric
+    from lodewell.judge.compare.run import Comparison, Contender, Metric
 
 _COLOURS = {
     "uf": BLUE, "meam": VERMILION, "sum": PURPLE, "table": GREEN, "statistical": GREEN, "morse": GREEN,
@@ -49,7 +49,7 @@ def draw_comparison(comparison: Comparison, path: str | Path) -> Path:
         return save(drawn, path)
 
 
-def _measured(comparison: Comparison, metric: Metric, scale: float) -> list[tuple[Compared, float, float]]:
+def _measured(comparison: Comparison, metric: Metric, scale: float) -> list[tuple[Contender, float, float]]:
     """Return the potentials that can be drawn, with cost (µs/atom) and error."""
     out = []
     for row in comparison.rows:

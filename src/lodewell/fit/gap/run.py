@@ -19,9 +19,10 @@ from lodewell.fit.gap.start import Begun, digest
 from lodewell.fit.gap.stream import stream
 from lodewell.fit.gap.weights import Weighing, weigh
 from lodewell.fit.linear.least_squares import Solution, solve
-from lodewell.fit.run import Fitted, Report, doubts, silent
+from lodewell.fit.run import Fitted, Report, doubts
 from lodewell.potentials.gap.design import Design
 from lodewell.potentials.gap.gap import GAP, Term
+from lodewell.progress import silent
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from lodewell.fit.meam.options import MEAMOptions
 from lodewell.fit.meam.rows import Targets, targets
 from lodewell.fit.meam.search import Search, Setup
 from lodewell.fit.meam.wall import walled
-from lodewell.fit.run import Fitted, Report, silent
+from lodewell.fit.run import Fitted, Report
 from lodewell.interop.curves import pair_curve
 from lodewell.interrupts import Interrupts, uninterrupted
 from lodewell.potentials.base import Potential
@@ -35,6 +35,7 @@ from lodewell.potentials.meam.meam import MEAM
 from lodewell.potentials.meam.splines import Spline
 from lodewell.potentials.store import load
 from lodewell.potentials.uf.uf import UF
+from lodewell.progress import silent
 from lodewell.workers.open import open_workers
 
 # An error of so many eV an atom counts as much as one of 1 eV/Å in every force: what the errors of good potentials of

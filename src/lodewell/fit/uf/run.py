@@ -19,7 +19,7 @@ from lodewell.fit.error_model import error_model
 from lodewell.fit.linear.balance import Balance, Goal, choose, judged
 from lodewell.fit.linear.least_squares import Solution, Streamed, Undetermined, merged, solve, square_bytes
 from lodewell.fit.reference import References
-from lodewell.fit.run import Fitted, Report, doubts, silent
+from lodewell.fit.run import Fitted, Report, doubts
 from lodewell.fit.uf.embedding import Shells, embeddings
 from lodewell.fit.uf.options import UFOptions
 from lodewell.fit.uf.rows import ENERGY, FORCE, STRESS, UFRows
@@ -28,6 +28,7 @@ from lodewell.fit.uf.space import lay_out, roughness, undetermined
 from lodewell.fit.walls import walled
 from lodewell.potentials.uf.basis import UFBasis
 from lodewell.potentials.uf.uf import UF, Knowledge
+from lodewell.progress import silent
 from lodewell.workers.open import open_workers
 
 logger = logging.getLogger(__name__)
