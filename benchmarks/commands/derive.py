@@ -37,7 +37,7 @@ def kernel_speed(folder: Path) -> dict[str, float]:
 
     from lodewell.crystals.batch import Batch
     from lodewell.crystals.read import chunks
-    from lodewell.derive.histograms import _BUCKETS, _lattice_vectors, _nearest_offsets, pair_histograms
+    from lodewell.descriptors.histograms import _BUCKETS, _lattice_vectors, _nearest_offsets, pair_histograms
 
     @njit
     def measured(positions, cells, pbc, first_b, cutoff):  # type: ignore[no-untyped-def]

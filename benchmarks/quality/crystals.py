@@ -12,9 +12,9 @@ from ase.io import read, write
 
 from benchmarks import harness
 from lodewell.crystals.chemistry import element_set, reduced_formula
-from lodewell.crystals.duplicates import duplicate_labels
 from lodewell.crystals.read import read_crystals
 from lodewell.derive.chunk import CLOSEST, HoldOut
+from lodewell.descriptors.duplicates import duplicate_labels
 from lodewell.potentials.statistical.statistical import Statistical
 
 CRYSTALS = harness.DATA / "crystals"

@@ -15,8 +15,8 @@ import spglib
 from ase import Atoms
 
 from lodewell.crystals.batch import Batch
-from lodewell.crystals.duplicates import fingerprints
-from lodewell.derive.histograms import pair_histograms
+from lodewell.descriptors.duplicates import fingerprints
+from lodewell.descriptors.histograms import pair_histograms
 from lodewell.potentials.base import Potential
 
 AMPLITUDES = np.linspace(0.1, 0.5, 8)  # Å

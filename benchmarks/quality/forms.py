@@ -37,11 +37,11 @@ from lodewell.derive import features as rows_of
 from lodewell.derive import refine, tables
 from lodewell.derive import run as pipeline
 from lodewell.derive.features import COUNT, PROJECTIONS, RATTLED, RATTLES, ROWS, STRAINED, STRAINS, SWAPPED, Features
-from lodewell.derive.histograms import _slots
 from lodewell.derive.options import DeriveOptions
 from lodewell.derive.refine import RefineOptions
 from lodewell.derive.similar import radius_z, similarity
 from lodewell.derive.start import coefficients, first_contacts, mixed_correlations, tabulate, walled
+from lodewell.descriptors.histograms import _slots
 from lodewell.potentials.base import Potential
 from lodewell.potentials.statistical.statistical import NO_EVIDENCE, NOTHING_KNOWN, Statistical
 from lodewell.record import Checkpoint, Run

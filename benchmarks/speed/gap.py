@@ -158,9 +158,10 @@ def soap(atoms: Atoms) -> dict[str, Any]:
     """Time SOAP of n 8, l 6 and the adjoint gradient of a scalar: here and in the reference code."""
     from quippy.descriptors import Descriptor
 
-    from lodewell.potentials.gap._soap import soap_forces, soap_vectors
-    from lodewell.potentials.gap.descriptors import Soap
-    from lodewell.potentials.gap.legs import Legs
+    from lodewell.descriptors._soap import soap_vectors
+    from lodewell.descriptors._soap_gradients import soap_forces
+    from lodewell.descriptors.environments import Soap
+    from lodewell.descriptors.legs import Legs
     from lodewell.potentials.gap.soap import SoapKernel
 
     shape = Soap(14, (14,), SOAP_CUTOFF, SOAP_WIDTH, 8, 6, 0.5)

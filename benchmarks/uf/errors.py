@@ -22,7 +22,7 @@ from benchmarks.mlearn import ELEMENTS, PUBLISHED, file_of  # noqa: E402
 from benchmarks.uf.cases import fit  # noqa: E402
 from lodewell.crystals.labels.read import read_labels  # noqa: E402
 from lodewell.judge.check.elastic import elastic_constants  # noqa: E402
-from lodewell.judge.test.run import errors_of  # noqa: E402
+from lodewell.judge.test.comparison import errors_of  # noqa: E402
 from lodewell.potentials.uf.uf import UF  # noqa: E402
 
 CASES = ("same", "default", "embed")

@@ -48,7 +48,7 @@ _HOME = {
     "Published": "lodewell.judge.compare.run",
     "CheckReport": "lodewell.judge.check.findings",
     "test": "lodewell.judge.test.run",
-    "Errors": "lodewell.judge.test.run",
+    "Errors": "lodewell.judge.test.errors",
     "map_crystals": "lodewell.judge.map.run",
     "CrystalMap": "lodewell.judge.map.run",
     "MapOptions": "lodewell.judge.map.options",
@@ -108,7 +108,7 @@ if TYPE_CHECKING:
     from lodewell.judge.map.run import map_crystals as map_crystals
     from lodewell.judge.score.run import Scored as Scored
     from lodewell.judge.score.run import score as score
-    from lodewell.judge.test.run import Errors as Errors
+    from lodewell.judge.test.errors import Errors as Errors
     from lodewell.judge.test.run import test as test
     from lodewell.potentials.base import Potential as Potential
     from lodewell.potentials.base import Result as Result

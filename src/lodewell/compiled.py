@@ -25,6 +25,8 @@ from numba.core.registry import CPUDispatcher
 
 from lodewell.compiling import tell
 
+# What a compiler may do with sums of many terms: reorder and contract them, but neither drop NaN nor infinity.
+FAST = {"contract", "reassoc", "nsz", "arcp"}
 PATIENCE = 180.0  # s that a process waits for another one, which may hang, before it compiles for itself
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from lodewell.derive.features import (
     SWAPS,
     _swapped,
 )
-from lodewell.derive.histograms import _slots
+from lodewell.descriptors.histograms import _slots
 
 
 def test_rows_of_densities_are_differences_of_energies():

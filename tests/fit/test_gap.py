@@ -248,7 +248,7 @@ def test_quotas_are_kept(frames):
 
 
 def lodewell_legs(atoms):
-    from lodewell.potentials.gap.legs import Legs
+    from lodewell.descriptors.legs import Legs
 
     return Legs.of_atoms(atoms, 4.0)
 

@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 
 import lodewell
 from lodewell.cli import app
+from lodewell.descriptors.environments import Angle, Distance, Soap, Triplet
+from lodewell.descriptors.legs import Legs
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
 from lodewell.interop.quip.gap import read_quip, write_quip
 from lodewell.potentials.check import check_potential
-from lodewell.potentials.gap.descriptors import Angle, Distance, Soap, Triplet
 from lodewell.potentials.gap.gap import GAP, Term
-from lodewell.potentials.gap.legs import Legs
 from lodewell.potentials.pairs.pair import ZBL, Morse
 from lodewell.potentials.pairs.table import PairTable
 from lodewell.potentials.statistical.statistical import Statistical

@@ -10,7 +10,7 @@ import typer
 from lodewell.cli.options import AsJson, ContradictionsOption, FigureFile, OnContradiction, PotentialArgument
 
 if TYPE_CHECKING:
-    from lodewell.judge.test.run import Errors, Group
+    from lodewell.judge.test.errors import Errors, Group
     from lodewell.judge.test.tally import Error
 
 SHOWN = 8  # lines about frames left out

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Batch
-from lodewell.crystals.duplicates import Families
 from lodewell.derive.pair_sums import PairSums
+from lodewell.descriptors.duplicates import Families
 
 _SUMS = ("g_ph", "smooth_ph", "square_ph", "contact_ph", "weight_p", "structures_p")
 _COUNTS = ("chunks", "met", "systems", "formulas", "left_out", "refused")

@@ -16,8 +16,8 @@ from lodewell.compiled import inner, kernel
 from lodewell.crystals.batch import Batch, Floats, Ints, complete_cells
 from lodewell.crystals.neighbours.neighbours import most_images, shift_vectors, wrapped_positions
 from lodewell.crystals.neighbours.pairs import batch_pairs
-from lodewell.derive.histograms import _slots
 from lodewell.derive.similar import radius_z
+from lodewell.descriptors.histograms import _slots
 
 STRAINS = np.array([-0.10, -0.07, -0.04, -0.02, 0.02, 0.04, 0.07, 0.10])  # isotropic, in length
 PROJECTIONS = 5  # random combinations of all forces of a crystal

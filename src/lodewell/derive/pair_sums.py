@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter1d
 from lodewell.compiled import kernel
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.chemistry import anion_class_b, element_set, reduced_formula
-from lodewell.crystals.duplicates import fingerprints
-from lodewell.derive.histograms import pair_histograms
+from lodewell.descriptors.duplicates import fingerprints
+from lodewell.descriptors.histograms import pair_histograms
 from lodewell.potentials.statistical.statistical import BIN
 
 Singles = NDArray[np.float32]

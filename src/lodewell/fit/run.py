@@ -23,7 +23,7 @@ from lodewell.progress import Progress, silent
 from lodewell.text import json_text
 
 if TYPE_CHECKING:
-    from lodewell.judge.test.run import Errors
+    from lodewell.judge.test.errors import Errors
 
 Report = Progress
 
@@ -124,7 +124,7 @@ def run_fit(
     file = fitted.potential.save(job.out, **about)
     errors = None
     if test is not None:
-        from lodewell.judge.test.run import errors_of
+        from lodewell.judge.test.comparison import errors_of
 
         errors = errors_of(fitted.potential, test, name=file.stem, progress=report, total=test.survey.frames)
         clock.lap("testing")

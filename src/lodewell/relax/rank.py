@@ -103,7 +103,7 @@ def _families(
     results: Sequence[Relaxation], order: Sequence[int], pressure: float, by: DuplicateSearch
 ) -> dict[int, int]:
     """Return, for every crystal that might have an equal, the first of its family."""
-    from lodewell.crystals.duplicates import duplicate_labels
+    from lodewell.descriptors.duplicates import duplicate_labels
 
     height = {k: enthalpy(results[k], pressure) for k in order}
     family_of: dict[int, int] = {}

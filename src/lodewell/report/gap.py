@@ -12,11 +12,11 @@ from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 
 from lodewell.crystals.batch import Batch, Floats
+from lodewell.descriptors.environments import Angle, Distance, Soap, Triplet
 from lodewell.errors import BadOption
 from lodewell.fit.distances import WIDTH
 from lodewell.judge.map.kernel_pca import KernelPCA
 from lodewell.potentials.base import Potential
-from lodewell.potentials.gap.descriptors import Angle, Distance, Soap, Triplet
 from lodewell.potentials.gap.gap import GAP, Term
 from lodewell.potentials.gap.squared_exponential import DistanceKernel
 from lodewell.report.coverage import Coverage, covered

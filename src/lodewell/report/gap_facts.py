@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from lodewell.potentials.gap.descriptors import Angle, Distance, Triplet
+from lodewell.descriptors.environments import Angle, Distance, Triplet
 from lodewell.potentials.gap.gap import GAP, Term
 from lodewell.report.coverage import covered
 from lodewell.report.families import Alarm, Description, fit_lines

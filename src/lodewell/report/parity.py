@@ -12,7 +12,7 @@ from lodewell.crystals.batch import Floats
 from lodewell.report.style import BLUE, COLOURS, GREY, INK, ORANGE, PALE, VERMILION, figure, save
 
 if TYPE_CHECKING:
-    from lodewell.judge.test.run import Errors
+    from lodewell.judge.test.errors import Errors
     from lodewell.judge.test.tally import Calibration, Error
 
 _MANY = 3_000  # points from which on density is drawn, not points

@@ -8,11 +8,11 @@ from ase.data import atomic_numbers
 from hypothesis import strategies as st
 
 from lodewell import ZBL
-from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance, Soap
+from lodewell.descriptors.environments import Angle, Descriptor, Distance, Soap
+from lodewell.descriptors.legs import Legs
 from lodewell.potentials.gap.design import Design
 from lodewell.potentials.gap.gap import GAP, Term
 from lodewell.potentials.gap.knowledge import Knowledge
-from lodewell.potentials.gap.legs import Legs
 
 CUTOFF = 4.2
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 import lodewell
 from lodewell import ZBL, LennardJones, check_potential
+from lodewell.descriptors.environments import Distance, Soap
+from lodewell.descriptors.legs import Legs
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
-from lodewell.potentials.gap.descriptors import Distance, Soap
 from lodewell.potentials.gap.design import JITTER, Design
 from lodewell.potentials.gap.gap import GAP, Term, with_weights
 from lodewell.potentials.gap.knowledge import Knowledge
-from lodewell.potentials.gap.legs import Legs
 from lodewell.potentials.store import load
 from tests.potentials.gap import oracle
 from tests.potentials.gap.made_up_gap import crystals, made_up_gap, points, random_crystal, with_knowledge

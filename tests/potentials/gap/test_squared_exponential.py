@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lodewell.crystals.batch import Batch
+from lodewell.descriptors.environments import Angle, Descriptor, Distance
+from lodewell.descriptors.legs import Legs
 from lodewell.errors import BadOption
-from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance
 from lodewell.potentials.gap.gap import GAP, Term
-from lodewell.potentials.gap.legs import Legs
 from tests.potentials.gap import oracle
 from tests.potentials.gap.made_up_gap import crystals, points, random_crystal
 

@@ -8,19 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from lodewell.crystals.batch import Floats, Ints
+from lodewell.descriptors.environments import Distance, Soap
+from lodewell.descriptors.legs import Legs
+from lodewell.descriptors.select import by_leverage, farthest
 from lodewell.errors import BadOption
 from lodewell.fit.gap.options import GAPOptions
 from lodewell.fit.gap.prior import lone_point
-from lodewell.potentials.gap.descriptors import Distance, Soap
 from lodewell.potentials.gap.kernel import Kernel
-from lodewell.potentials.gap.legs import Legs
 
 _MOST_NUMBERS = 8_000_000  # of a sample, 64 MB
 _SAME = 1e-7  # environments closer than this are copies
-_TOGETHER, _CANDIDATES = 16, 200  # pivots found at a time, and among how many
 
 
 @dataclass
@@ -147,63 +146,8 @@ def _select(kernel: Kernel, found: Sample, among: Ints, count: int, how: str, rn
     if how == "random":
         return rng.permutation(len(x))[:count]
     if how == "leverage" and isinstance(kernel.descriptor, Soap):
-        return _by_leverage(x, count, rng)
-    return _farthest(kernel, x, found.fade_e[among], count, rng)
-
-
-def _by_leverage(x_ed: Floats, count: int, rng: np.random.Generator) -> Ints:
-    """Draw by leverage scores (Mahoney & Drineas, PNAS 106, 697 (2009)), from the D × D products alone."""
-    values, vectors = np.linalg.eigh(x_ed.T @ x_ed)
-    kept = values > 1e-12 * values[-1]
-    kept[: max(0, len(values) - count)] = False
-    score = ((x_ed @ vectors[:, kept]) ** 2 / values[kept]).sum(axis=1)
-    # The largest of log(score) plus Gumbel noise are a draw without replacement.
-    noisy = np.log(np.maximum(score, 1e-300)) + rng.gumbel(size=len(score))
-    return np.argpartition(-noisy, count)[:count]
-
-
-def _farthest(kernel: Kernel, x_ed: Floats, fade_e: Floats, count: int, rng: np.random.Generator) -> Ints:
-    """Take one by one what those taken explain least: a Cholesky factorisation with pivots, columns as needed.
-
-    A few pivots are found at a time, among the environments that are explained least, so that the rest is a product of
-    matrices.
-    """
-    pool = rng.permutation(len(x_ed))[: 4 * count + 2_000]
-    x, f = x_ed[pool], fade_e[pool]
-    left = kernel.delta**2 * f**2
-    factor = np.zeros((count, len(x)))
-    taken: list[int] = []
-    while len(taken) < count:
-        k = len(taken)
-        near = np.argpartition(-left, min(_CANDIDATES, len(left)) - 1)[:_CANDIDATES]
-        known = factor[:k, near]
-        rest = kernel.covariance(x[near], x[near]) * f[near, None] * f[near] - known.T @ known
-        pivots = near[_pivots(rest, min(_TOGETHER, count - k), 1e-14 * kernel.delta**2)]
-        if not len(pivots):
-            break
-        columns = kernel.covariance(x[pivots], x) * f[pivots, None] * f - factor[:k, pivots].T @ factor[:k]
-        root = np.linalg.cholesky(columns[:, pivots] + 1e-15 * kernel.delta**2 * np.eye(len(pivots)))
-        new = solve_triangular(root, columns, lower=True)
-        factor[k : k + len(pivots)] = new
-        left = left - (new**2).sum(axis=0)
-        left[pivots] = -np.inf
-        taken += pivots.tolist()
-    return pool[taken]
-
-
-def _pivots(rest: Floats, count: int, least: float) -> Ints:
-    """Return the first pivots of a Cholesky factorisation of a covariance, as long as they exceed `least`."""
-    left, factor = np.diag(rest).copy(), np.zeros((count, len(rest)))
-    taken: list[int] = []
-    for k in range(count):
-        pivot = int(np.argmax(left))
-        if left[pivot] <= least:
-            break
-        factor[k] = (rest[pivot] - factor[:k, pivot] @ factor[:k]) / np.sqrt(left[pivot])
-        left = left - factor[k] ** 2
-        left[pivot] = -np.inf
-        taken.append(pivot)
-    return np.array(taken, dtype=np.int64)
+        return by_leverage(x, count, rng)
+    return farthest(kernel.covariance, kernel.delta**2, x, found.fade_e[among], count, rng)
 
 
 def _spread(found: Sample, count: int) -> tuple[Floats, Floats]:

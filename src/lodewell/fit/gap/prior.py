@@ -19,12 +19,12 @@ from ase import Atoms
 from lodewell.crystals.batch import Flags, Floats
 from lodewell.crystals.labels.columns import is_lone_atom
 from lodewell.crystals.labels.read import Labelled
+from lodewell.descriptors.environments import Soap
+from lodewell.descriptors.legs import Legs
 from lodewell.fit.reference import References
 from lodewell.potentials.base import Potential
-from lodewell.potentials.gap.descriptors import Soap
 from lodewell.potentials.gap.design import Design
 from lodewell.potentials.gap.kernel import Kernel
-from lodewell.potentials.gap.legs import Legs
 
 _KEPT = ("energies", "binding", "known")
 PINNED = 1e12  # precision of a white coordinate that is known

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lodewell.crystals.labels.read import Labelled
+from lodewell.descriptors.environments import Angle, Descriptor, Distance, Soap
 from lodewell.fit.distances import Distances
 from lodewell.fit.gap.options import GAPOptions
 from lodewell.fit.gap.points import choose, sample
@@ -19,7 +20,6 @@ from lodewell.fit.linear.evidence import Evidence, Products, maximise
 from lodewell.fit.linear.least_squares import Streamed, kind_of
 from lodewell.fit.reference import References
 from lodewell.potentials.base import Potential
-from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance, Soap
 from lodewell.potentials.gap.design import Design
 from lodewell.potentials.gap.gap import Term
 from lodewell.potentials.gap.kernel import Kernel

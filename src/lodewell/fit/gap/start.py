@@ -11,6 +11,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from lodewell.crystals.batch import Floats
+from lodewell.descriptors.environments import Soap
 from lodewell.errors import BadFile, BadOption
 from lodewell.fit.data import LabelledSource
 from lodewell.fit.distances import Distances
@@ -23,7 +24,6 @@ from lodewell.fit.reference import References, binding_energies
 from lodewell.fit.run import Report
 from lodewell.fit.walls import repulsion
 from lodewell.potentials.base import Potential
-from lodewell.potentials.gap.descriptors import Soap
 from lodewell.potentials.gap.design import Design
 from lodewell.potentials.gap.gap import GAP, Seen
 from lodewell.potentials.store import load

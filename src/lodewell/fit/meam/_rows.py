@@ -11,10 +11,9 @@ import math
 
 import numpy as np
 
-from lodewell.compiled import inner, kernel
+from lodewell.compiled import FAST, inner, kernel
 from lodewell.crystals.neighbours.neighbours import most_images, shift_vectors, wrapped_positions
 from lodewell.potentials.meam._sums import gather
-from lodewell.potentials.pairs._radial import FAST
 
 
 @inner(fastmath=FAST)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from ase.data import chemical_symbols
 
+from lodewell.descriptors.environments import Angle, Descriptor, Distance, Soap, Triplet
 from lodewell.errors import BadFile, BadOption
-from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance, Soap, Triplet
 
 _WORD = re.compile(r"([\w]+)(?:\s*=\s*(\{+[^{}]*\}+|\"[^\"]*\"|'[^']*'|\S+))?")
 

@@ -18,13 +18,13 @@ import numpy as np
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols
 
 from lodewell.crystals.batch import Floats
+from lodewell.descriptors.environments import Angle, Descriptor, Distance, Soap, Triplet
 from lodewell.errors import BadFile, UnsupportedElement
 from lodewell.files import atomic_path, read_bytes
 from lodewell.interop.curves import chosen_elements, folder
 from lodewell.interop.quip.descriptors import Wording, read_descriptors, size, written
 from lodewell.interop.quip.glue import glue_lines, read_glue
 from lodewell.potentials.base import Potential
-from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance, Soap, Triplet
 from lodewell.potentials.gap.gap import GAP, Term
 from lodewell.potentials.gap.triplets import exchanges
 

@@ -17,7 +17,9 @@ from lodewell.errors import BadCrystal, BadFile, BadOption
 from lodewell.judge.check.dynamics import repeated
 from lodewell.judge.check.prototypes import formula_of
 from lodewell.judge.compare.timing import Cost, costs, processor, typical
-from lodewell.judge.test.run import Data, Errors, errors_of, split
+from lodewell.judge.test.comparison import errors_of
+from lodewell.judge.test.errors import Errors
+from lodewell.judge.test.run import Data, split
 from lodewell.potentials.base import Potential
 from lodewell.potentials.given import AnyPotential, as_potential
 from lodewell.progress import Progress, silent

@@ -20,16 +20,16 @@ from lodewell.crystals.batch import Floats, Ints
 from lodewell.crystals.given import given_list, in_memory
 from lodewell.crystals.read import Record, read_crystals
 from lodewell.crystals.validate import validate
+from lodewell.descriptors.environments import Soap
+from lodewell.descriptors.legs import Legs
+from lodewell.descriptors.soap import average, spectra
 from lodewell.errors import BadOption
 from lodewell.judge.map.kernel_pca import KernelPCA
 from lodewell.judge.map.options import MapOptions
 from lodewell.judge.map.rows import By, Mapped, coloured, placed, refusal, rows_of
 from lodewell.judge.score.run import Crystals
 from lodewell.options import options_of
-from lodewell.potentials.gap.descriptors import Soap
 from lodewell.potentials.gap.gap import GAP, Term
-from lodewell.potentials.gap.legs import Legs
-from lodewell.potentials.gap.soap import average, spectra
 from lodewell.potentials.store import load
 from lodewell.progress import Progress, silent
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lodewell.crystals.batch import Batch, Floats
+from lodewell.crystals.neighbours.blocks import gather, wrapped
 from lodewell.crystals.neighbours.neighbours import Neighbours
-from lodewell.potentials.pairs.blocks import gather, wrapped
 
 REACH = 5.0  # Å; atoms without a neighbour within this are alone
 

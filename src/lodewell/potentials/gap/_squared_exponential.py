@@ -8,9 +8,8 @@ import math
 
 import numpy as np
 
-from lodewell.compiled import inner, kernel
-from lodewell.potentials.gap._soap import fade
-from lodewell.potentials.uf._sums import FAST
+from lodewell.compiled import FAST, inner, kernel
+from lodewell.descriptors._soap import fade
 
 
 @inner(fastmath=FAST)

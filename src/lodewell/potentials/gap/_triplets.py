@@ -4,10 +4,9 @@ import math
 
 import numpy as np
 
-from lodewell.compiled import inner, kernel
-from lodewell.potentials.gap._soap import fade
+from lodewell.compiled import FAST, inner, kernel
+from lodewell.descriptors._soap import fade
 from lodewell.potentials.gap._squared_exponential import add_triplet, far_side
-from lodewell.potentials.uf._sums import FAST
 
 # Slots (r_ij, r_ik, r_jk) after the exchanges of three equal atoms; the first is none.
 EXCHANGES = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])

@@ -9,9 +9,9 @@ from ase import Atoms
 from scipy.linalg import solve_triangular
 
 from lodewell.crystals.batch import Batch, Floats
+from lodewell.descriptors.legs import Legs
 from lodewell.errors import BadOption
 from lodewell.potentials.gap.kernel import Kernel, Rows
-from lodewell.potentials.gap.legs import Legs
 
 JITTER = 1e-10  # eV², as in the field's model files; raised tenfold as long as the sparse points are too much alike
 _MOST_JITTER = 1e-2

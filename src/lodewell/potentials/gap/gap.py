@@ -17,11 +17,11 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from lodewell.crystals.batch import Batch, Floats
 from lodewell.crystals.neighbours.neighbours import Neighbours
+from lodewell.descriptors.environments import Angle, Descriptor, Distance, Soap, Triplet
+from lodewell.descriptors.legs import Legs
 from lodewell.errors import BadFile, BadOption
 from lodewell.potentials.base import Potential, Uncertainty
-from lodewell.potentials.gap.descriptors import Angle, Descriptor, Distance, Soap, Triplet
 from lodewell.potentials.gap.kernel import Kernel
-from lodewell.potentials.gap.legs import Legs
 from lodewell.potentials.gap.soap import SoapKernel
 from lodewell.potentials.gap.squared_exponential import AngleKernel, DistanceKernel
 from lodewell.potentials.gap.triplets import TripletKernel

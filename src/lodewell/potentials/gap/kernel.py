@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lodewell.crystals.batch import Floats, Ints
-from lodewell.potentials.gap.descriptors import Descriptor
-from lodewell.potentials.gap.legs import Legs
+from lodewell.descriptors.environments import Descriptor
+from lodewell.descriptors.legs import Legs
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -10,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Floats
-from lodewell.potentials.gap._harmonics import factors
-from lodewell.potentials.gap._soap import scatter_rows, soap_forces, soap_gradients, soap_vectors, spectrum
-from lodewell.potentials.gap.descriptors import Soap
+from lodewell.descriptors._soap import soap_vectors
+from lodewell.descriptors._soap_gradients import scatter_rows, soap_forces, soap_gradients
+from lodewell.descriptors.environments import Soap
+from lodewell.descriptors.legs import Legs
+from lodewell.descriptors.soap import geometry
 from lodewell.potentials.gap.kernel import Environments, Kernel, Rows
-from lodewell.potentials.gap.legs import Legs
-from lodewell.potentials.gap.soap_radial import central, polynomials
 
 _GEMM = 512  # rows of gradients multiplied at once
 
@@ -25,15 +24,8 @@ class SoapKernel(Kernel):
 
     descriptor: Soap
 
-    @cached_property
-    def _constants(self) -> tuple[Any, ...]:
-        soap = self.descriptor
-        poly, step = polynomials(soap)
-        return soap.cutoff, soap.width, poly, step, factors(soap.l_max), central(soap), len(soap.species)
-
     def _geometry(self, legs: Legs) -> tuple[Any, ...]:
-        types = legs.types(self.descriptor.species)
-        return legs.begin, legs.start_k, legs.r_p, legs.j_p, legs.vector_pc, types, *self._constants
+        return geometry(self.descriptor, legs)
 
     def environments(self, legs: Legs) -> Environments:
         """Return the power spectra (E, D) of the atoms of its element."""
@@ -120,24 +112,3 @@ def _power(x: NDArray[Any], zeta: float) -> NDArray[Any]:
             out *= x
         return out
     return np.asarray(x**zeta)
-
-
-def average(soap: Soap, legs: Iterable[Legs]) -> Floats:
-    """Return the normalised power spectrum of the mean density of all atoms of a crystal, (D,).
-
-    Every atom is a centre, whatever its element; `legs` are the blocks of one crystal (De, Bartók, Csányi & Ceriotti,
-    Phys. Chem. Chem. Phys. 18, 13754 (2016), eq. 9, with the average in the density as the field's code has it).
-    """
-    kernel = SoapKernel(soap, 1.0, np.zeros((0, soap.size)), np.zeros(0))
-    total, count = np.zeros(()), 0
-    for block in legs:
-        _, _, c = soap_vectors(np.arange(block.begin, block.end), *kernel._geometry(block))
-        total, count = total + c.sum(axis=0), count + len(c)
-    return np.asarray(spectrum(total / count, soap.l_max))
-
-
-def spectra(soap: Soap, legs: Iterable[Legs]) -> Floats:
-    """Return the normalised power spectra of all atoms of a crystal, whatever their elements, (N, D)."""
-    kernel = SoapKernel(soap, 1.0, np.zeros((0, soap.size)), np.zeros(0))
-    found = [soap_vectors(np.arange(b.begin, b.end), *kernel._geometry(b))[0] for b in legs]
-    return np.concatenate([np.zeros((0, soap.size)), *found])

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 
 from lodewell.crystals.batch import Floats, Ints
+from lodewell.descriptors.environments import Angle, Distance
+from lodewell.descriptors.legs import Legs
+from lodewell.descriptors.soap_radial import through_chebyshev
 from lodewell.potentials.gap._squared_exponential import (
     angle_rows,
     angle_sums,
@@ -16,10 +19,7 @@ from lodewell.potentials.gap._squared_exponential import (
     distances,
     double_sums,
 )
-from lodewell.potentials.gap.descriptors import Angle, Distance
 from lodewell.potentials.gap.kernel import Environments, Kernel, Rows
-from lodewell.potentials.gap.legs import Legs
-from lodewell.potentials.gap.soap_radial import through_chebyshev
 
 _NONE = -9  # an atom that no pair has
 

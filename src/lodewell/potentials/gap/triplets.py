@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lodewell.crystals.batch import Floats, Ints
+from lodewell.descriptors.environments import Triplet
+from lodewell.descriptors.legs import Legs
 from lodewell.errors import BadOption
 from lodewell.potentials.gap._triplets import EXCHANGES, triplet_sums, triplets
-from lodewell.potentials.gap.descriptors import Triplet
 from lodewell.potentials.gap.kernel import Environments, Kernel, Rows
-from lodewell.potentials.gap.legs import Legs
 
 
 class TripletKernel(Kernel):

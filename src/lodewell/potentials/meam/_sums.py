@@ -12,9 +12,8 @@ import math
 
 import numpy as np
 
-from lodewell.compiled import inner, kernel
+from lodewell.compiled import FAST, inner, kernel
 from lodewell.crystals.neighbours.neighbours import most_images, shift_vectors, wrapped_positions
-from lodewell.potentials.pairs._radial import FAST
 
 # Rows of the scratch block of one atom, an entry a neighbour.
 _DX, _DY, _DZ, _R, _PER_R, _EX, _EY, _EZ, _SLOPE, _RHO, _F, _DF, _WX, _WY, _WZ, _GX, _GY, _GZ = range(18)

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from lodewell.compiled import inner, kernel
+from lodewell.compiled import FAST, inner, kernel
 
 ROOM = 256
 DX, DY, DZ = 0, ROOM, 2 * ROOM  # x_j - x_i
@@ -22,8 +22,6 @@ LENNARD_JONES, MORSE, BUCKINGHAM, ZBL = range(4)
 
 SCREENING = ((0.18175, 3.19980), (0.50986, 0.94229), (0.28022, 0.40290), (0.02817, 0.20162))
 COULOMB = 14.399645  # e²/(4πε0) in eV Å, rounded as in LAMMPS, so that both give the same ZBL energies
-
-FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 _LOG2E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lodewell.compiled import inner, kernel
+from lodewell.compiled import FAST, inner, kernel
 from lodewell.crystals.neighbours.neighbours import most_images, shift_vectors, wrapped_positions
 from lodewell.potentials.pairs._radial import (
     BUCKINGHAM,
@@ -11,7 +11,6 @@ from lodewell.potentials.pairs._radial import (
     DX,
     DY,
     DZ,
-    FAST,
     LENNARD_JONES,
     MORSE,
     PER_R,

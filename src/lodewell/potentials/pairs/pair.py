@@ -16,12 +16,12 @@ from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
 from lodewell.crystals.batch import Batch, Floats, Ints
+from lodewell.crystals.neighbours.blocks import blocks, gather, scatter, switch, wrapped
 from lodewell.crystals.neighbours.neighbours import Neighbours
 from lodewell.errors import BadOption
 from lodewell.potentials.base import Potential
 from lodewell.potentials.pairs import _radial
 from lodewell.potentials.pairs._sums import sum_pairs
-from lodewell.potentials.pairs.blocks import blocks, gather, scatter, switch, wrapped
 
 # Pairs handled at a time: their distances, energies and slopes then stay in the processor's cache.
 _BLOCK = 1 << 16

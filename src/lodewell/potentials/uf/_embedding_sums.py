@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from lodewell.compiled import inner, kernel
+from lodewell.compiled import FAST, inner, kernel
 from lodewell.crystals.neighbours.neighbours import most_images, shift_vectors, wrapped_positions
-from lodewell.potentials.uf._sums import FAST, basis, gather, interval
+from lodewell.potentials.uf._sums import basis, gather, interval
 
 _MOMENTS = 20  # n, 3 of v, 6 of Q (xx yy zz yz xz xy), 10 of T (xxx yyy zzz xxy xxz yyx yyz zzx zzy xyz)
 

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from lodewell.compiled import inner, kernel
+from lodewell.compiled import FAST, inner, kernel
 from lodewell.crystals.neighbours.neighbours import shift_vectors, wrapped_positions
-from lodewell.potentials.uf._sums import FAST, basis, gather, interval
+from lodewell.potentials.uf._sums import basis, gather, interval
 
 
 @inner(fastmath=FAST)

@@ -4,11 +4,8 @@ import math
 
 import numpy as np
 
-from lodewell.compiled import inner, kernel
+from lodewell.compiled import FAST, inner, kernel
 from lodewell.crystals.neighbours.neighbours import most_images, shift_vectors, wrapped_positions
-
-FAST = {"contract", "reassoc", "nsz", "arcp"}
-
 
 _ONE, _EIGHT, _SIXTEEN = np.uint64(1), np.uint64(8), np.uint64(16)
 _LEG = 32  # numbers a leg: 16 functions and 16 slopes, laid out for a product with the other leg's

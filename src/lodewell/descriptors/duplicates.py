@@ -112,7 +112,7 @@ def duplicate_labels(crystals: Sequence[Atoms], *, scale_free: bool = False, tol
     Cells and supercells do not matter; with `scale_free` neither does size. Crystals without a full cell are only
     ever equal to themselves.
     """
-    from lodewell.derive.histograms import pair_histograms
+    from lodewell.descriptors.histograms import pair_histograms
 
     labels = np.arange(len(crystals))
     solid = [k for k, a in enumerate(crystals) if a.pbc.all() and a.cell.rank == 3]

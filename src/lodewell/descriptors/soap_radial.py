@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import gammaln, ive
 
 from lodewell.crystals.batch import Floats
-from lodewell.potentials.gap.descriptors import Soap
+from lodewell.descriptors.environments import Soap
 
 POWERS = 8  # the compiled loop writes them out; coefficients of each polynomial
 _STEP = 0.2  # length of an interval in units of σ: the polynomials are then exact to 1e-13 of the largest

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from scipy.special import spherical_in
 
+from lodewell.descriptors.environments import Soap
+from lodewell.descriptors.legs import Legs
+from lodewell.descriptors.soap import average
+from lodewell.descriptors.soap_radial import bessel
 from lodewell.errors import BadOption
-from lodewell.potentials.gap.descriptors import Soap
-from lodewell.potentials.gap.legs import Legs
-from lodewell.potentials.gap.soap import SoapKernel, average
-from lodewell.potentials.gap.soap_radial import bessel
+from lodewell.potentials.gap.soap import SoapKernel
 from tests.potentials.gap import oracle
 from tests.potentials.gap.made_up_gap import crystals, random_crystal
 

@@ -9,8 +9,7 @@ import math
 
 import numpy as np
 
-from lodewell.compiled import inner
-from lodewell.potentials.uf._sums import FAST
+from lodewell.compiled import FAST, inner
 
 
 def factors(l_max: int) -> np.ndarray:

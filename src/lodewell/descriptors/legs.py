@@ -9,8 +9,8 @@ import numpy as np
 from ase import Atoms
 
 from lodewell.crystals.batch import Batch, Floats, Ints
+from lodewell.crystals.neighbours.blocks import blocks, gather, wrapped
 from lodewell.crystals.neighbours.neighbours import Neighbours
-from lodewell.potentials.pairs.blocks import blocks, gather, wrapped
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from ase.neighborlist import neighbor_list
 from hypothesis import given, settings
 
 from lodewell.crystals.batch import Batch
-from lodewell.derive.histograms import pair_histograms, shell_volumes
 from lodewell.derive.pair_sums import count_pairs
+from lodewell.descriptors.histograms import pair_histograms, shell_volumes
 from lodewell.potentials.statistical.statistical import BIN
-
-from .crystals import gas, generated
+from tests.derive.crystals import gas, generated
 
 CUTOFF = 6.0
 BINS = 120
