@@ -29,6 +29,7 @@ TRAIN = (
 COMMANDS = {  # words after `lodewell`, and where the results go
     "derive": (f"derive {REAL} --recipe spp-2024 --workers 1", "table.lodewell"),
     "relax": ("relax copper.extxyz -p morse.lodewell --max-steps 5 --best 1 --workers 1", "relaxed"),
+    "check": ("check morse.lodewell --elements Cu", "check.json"),
     "train": (f"train --data salts.extxyz {TRAIN}", "trained"),
 }
 

@@ -66,11 +66,14 @@ def filled_in(kind: type[T], options: Any, keywords: Mapping[str, Any], others: 
     for name in values:
         if name not in known:
             raise UnknownOption(f"there is no option '{name}'{did_you_mean(name, [*known, *others])}")
-    values = {name: convert(_hints(kind)[name], value, name) for name, value in values.items()}
+    hints = _hints(kind) if values else {}  # type: ignore[arg-type]
+    values = {name: convert(hints[name], value, name) for name, value in values.items()}
     return kind(**values) if options is None else replace(options, **values)  # type: ignore[type-var]
 
 
-_hints = functools.cache(get_type_hints)  # a tenth of a millisecond
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)  # a tenth of a millisecond
 
 
 def explained(options: type) -> dict[str, str]:
