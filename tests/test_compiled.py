@@ -141,7 +141,7 @@ def test_a_bar_counts_stages_and_outgrows_an_estimate():
     from lodewell.cli.progress import Bar
 
     bar = Bar("reading", 3)
-    bar.advance(5)
+    bar("reading", 5)
     assert (bar.done, bar.total) == (5, 5)
     bar("reading", 7)
     assert (bar.description, bar.done, bar.total) == ("reading", 7, 7)

@@ -1,14 +1,16 @@
 """Progress as people and programs hear it: stages in order, steps that only grow, totals that are true."""
 
+import inspect
 from collections.abc import Callable
 from itertools import groupby
 
 import pytest
 
 import lodewell
-from lodewell.cli.progress import Bar, progress
+from lodewell.progress import silent
 from tests.conftest import made_up_crystals
 
+VERBS = ("check", "compare", "derive", "map_crystals", "predict", "relax", "score", "test", "train")
 Told = list[tuple[str, int, int | None]]
 
 
@@ -16,6 +18,14 @@ def told(run: Callable[..., object]) -> Told:
     heard: Told = []
     run(lambda stage, done=0, total=None, /: heard.append((stage, done, total)))
     return heard
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_takes_the_same_listener(verb):
+    parameters = inspect.signature(getattr(lodewell, verb)).parameters
+    assert parameters["progress"].default is silent
+    assert parameters["progress"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert not {"report", "resume", "advance", "looked"} & parameters.keys()
 
 
 def test_relax_tells_of_every_crystal(table):
@@ -49,15 +59,3 @@ def test_whatever_a_listener_raises_ends_the_run(table):
 
     with pytest.raises(RuntimeError, match="relaxing"):
         lodewell.relax(made_up_crystals(each=1), table, max_steps=2, progress=weary)
-
-
-def test_the_bar_counts_stage_by_stage():
-    with progress("reading", lambda: 12) as bar:
-        assert isinstance(bar, Bar)
-        bar("reading crystals", 0, 10)
-        bar("reading crystals", 15)  # the total was an estimate
-        assert (bar.description, bar.done, bar.total) == ("reading crystals", 15, 15)
-        bar("ranking")
-        assert (bar.description, bar.done, bar.total) == ("ranking", 0, None)
-        bar("ranking", 3, 7)
-        assert (bar.description, bar.done, bar.total) == ("ranking", 3, 7)

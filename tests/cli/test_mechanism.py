@@ -37,9 +37,9 @@ def command(how: str, n: WorkerCount = None, cluster: ClusterSpec = None, json: 
             print("line", i)
     if how == "count":
         with progress("counting", total=30) as bar:
-            for _ in range(30):
+            for k in range(30):
                 time.sleep(0.1)
-                bar.advance()
+                bar("counting", k + 1)
     print(how, n, cluster, json)
 
 cli.main()

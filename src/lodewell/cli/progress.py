@@ -26,7 +26,7 @@ def progress(description: str, total: Total = None) -> Iterator[Bar]:
     """Count progress, and show it when the job lasts longer than a moment.
 
     total: number of steps, None if nobody knows, or a function that estimates it and is called when the bar is shown.
-    Yields a `lodewell.progress.Progress`, whose `advance` is cheap as well.
+    Yields a `lodewell.progress.Progress`.
     """
     bar = Bar(description, total)
     _open.append(bar)
@@ -77,14 +77,6 @@ class Bar:
         self._task: rich.progress.TaskID | None = None
         self._compiling = 0
 
-    def advance(self, steps: int = 1) -> None:
-        """Count some steps as done."""
-        with self._lock:
-            self.done += steps
-            if self.total is not None:  # it may have been an estimate
-                self.total = max(self.total, self.done)
-            self._refresh()
-
     def __call__(self, stage: str, done: int = 0, total: int | None = None, /) -> None:
         """Say what is going on and how much of it is done; the first stage keeps a total that was estimated."""
         with self._lock:
@@ -99,18 +91,6 @@ class Bar:
             if begins and self._shown is not None and self._task is not None:
                 self._shown.reset(self._task, description=self._text, total=self.total)
             self._refresh()
-
-    def describe(self, description: str, total: int | None = None) -> None:
-        """Say what is going on now; a new total may have become known."""
-        with self._lock:
-            self.description = description
-            self.total = self.total if total is None else total
-            self._refresh()
-
-    def stage(self, description: str, total: int | None = None) -> None:
-        """Begin something else, counted from zero, of which the total may be known."""
-        self._stage = self._stage or self.description
-        self(description, 0, total)
 
     def compiling(self, begins: bool) -> bool:
         """Say in the bar that loops are being compiled, until they are; False where no bar is shown."""
