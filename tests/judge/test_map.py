@@ -19,11 +19,11 @@ from lodewell import MapOptions, map_crystals
 from lodewell.cli import app
 from lodewell.descriptors.environments import Soap
 from lodewell.descriptors.legs import Legs
+from lodewell.descriptors.soap import spectra
 from lodewell.errors import BadFile, BadOption
 from lodewell.judge.map import run as judge_map
 from lodewell.judge.map.kernel_pca import KernelPCA
 from lodewell.potentials.gap.gap import GAP, Term
-from lodewell.potentials.gap.soap import spectra
 
 
 def unit(rng, count, size=6):

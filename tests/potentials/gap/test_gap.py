@@ -16,9 +16,9 @@ from lodewell.potentials.gap.design import JITTER, Design
 from lodewell.potentials.gap.gap import GAP, Term, with_weights
 from lodewell.potentials.gap.knowledge import Knowledge
 from lodewell.potentials.store import load
+from tests.descriptors.test_soap import slow
 from tests.potentials.gap import oracle
 from tests.potentials.gap.made_up_gap import crystals, made_up_gap, points, random_crystal, with_knowledge
-from tests.potentials.gap.test_soap import slow
 
 POTENTIALS = {
     "one element": made_up_gap("Si"),
