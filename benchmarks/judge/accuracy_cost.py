@@ -17,7 +17,7 @@ import lodewell  # noqa: E402
 from benchmarks.gap.cases import potential as gap  # noqa: E402
 from benchmarks.mlearn import PUBLISHED, file_of  # noqa: E402
 from benchmarks.uf.cases import potential as uf  # noqa: E402
-from lodewell.judge.compare.run import Comparison, Published  # noqa: E402
+from lodewell.judge.compare.run import Comparison, PublishedErrors  # noqa: E402
 
 GAP_CASES = {"GAP, 150 points": "small", "GAP": "default"}
 CASES = {"UF 2 body": "pair", "UF 2 + 3 body": "default", "UF with embedding": "embed"}
@@ -34,7 +34,7 @@ def compared(element: str) -> Comparison:
     published = []
     for name in MARKS:
         energy, force = PUBLISHED[name][element]
-        published.append(Published(name, energy_mae=1e-3 * energy, force_mae=force))
+        published.append(PublishedErrors(name, energy_mae=1e-3 * energy, force_mae=force))
     return lodewell.compare(potentials, file_of(element, "test"), published=published)
 
 

@@ -40,12 +40,12 @@ _HOME = {
     "LatticeSum": "lodewell.potentials.ionic.lattice_sums",
     "load": "lodewell.potentials.store",
     "score": "lodewell.judge.score.run",
-    "Scored": "lodewell.judge.score.run",
+    "Score": "lodewell.judge.score.run",
     "check": "lodewell.judge.check.run",
     "CheckOptions": "lodewell.judge.check.options",
     "compare": "lodewell.judge.compare.run",
     "Comparison": "lodewell.judge.compare.run",
-    "Published": "lodewell.judge.compare.run",
+    "PublishedErrors": "lodewell.judge.compare.run",
     "CheckReport": "lodewell.judge.check.findings",
     "test": "lodewell.judge.test.run",
     "Errors": "lodewell.judge.test.errors",
@@ -101,12 +101,12 @@ if TYPE_CHECKING:
     from lodewell.judge.check.options import CheckOptions as CheckOptions
     from lodewell.judge.check.run import check as check
     from lodewell.judge.compare.run import Comparison as Comparison
-    from lodewell.judge.compare.run import Published as Published
+    from lodewell.judge.compare.run import PublishedErrors as PublishedErrors
     from lodewell.judge.compare.run import compare as compare
     from lodewell.judge.map.options import MapOptions as MapOptions
     from lodewell.judge.map.run import CrystalMap as CrystalMap
     from lodewell.judge.map.run import map_crystals as map_crystals
-    from lodewell.judge.score.run import Scored as Scored
+    from lodewell.judge.score.run import Score as Score
     from lodewell.judge.score.run import score as score
     from lodewell.judge.test.errors import Errors as Errors
     from lodewell.judge.test.run import test as test

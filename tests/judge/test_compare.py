@@ -10,7 +10,7 @@ from ase.io import write
 from typer.testing import CliRunner
 
 import lodewell
-from lodewell import Morse, Published
+from lodewell import Morse, PublishedErrors
 from lodewell.cli import app
 from lodewell.crystals.labels.read import Labelled
 from lodewell.errors import BadFile, BadOption
@@ -175,7 +175,11 @@ def test_labels_cover_neither_each_other_nor_marks():
 
 
 def test_figure_says_what_it_shows(tmp_path):
-    published = [Published("MTP", 0.0023, 0.056), Published("GAP", 0.0029, 0.07), Published("SNAP", None, 0.13, 60.0)]
+    published = [
+        PublishedErrors("MTP", 0.0023, 0.056),
+        PublishedErrors("GAP", 0.0029, 0.07),
+        PublishedErrors("SNAP", None, 0.13, 60.0),
+    ]
     found = made_up([("two-body", 1, 0.3, 0.02), ("three-body", 10, 0.1, 0.006)], published)
     found.figure(tmp_path / "compare.svg")
     drawn = (tmp_path / "compare.svg").read_text()

@@ -12,7 +12,7 @@ from lodewell.cli.options import AsJson, CrystalPaths
 from lodewell.judge.map.options import MapOptions
 
 if TYPE_CHECKING:
-    from lodewell.judge.map.rows import Mapped
+    from lodewell.judge.map.rows import MapPoint
     from lodewell.judge.map.run import CrystalMap
 
 
@@ -98,11 +98,11 @@ def _show(found: CrystalMap, limit: int, written: list[Path]) -> None:
         screen.print(f"written: {path}")
 
 
-def _atom(row: Mapped) -> str:
+def _atom(row: MapPoint) -> str:
     return "" if row.atom is None else f"{row.element}{row.atom + 1}"
 
 
-def _value(row: Mapped) -> str:
+def _value(row: MapPoint) -> str:
     if row.value is None:
         return "–"
     return row.value if isinstance(row.value, str) else f"{row.value:.4g}".replace("-", "−")

@@ -13,7 +13,7 @@ from lodewell.cli.options import AsJson, ClusterSpec, CrystalPaths, PotentialNam
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lodewell.judge.score.run import Scored
+    from lodewell.judge.score.run import Score
 
 
 class Order(StrEnum):
@@ -63,7 +63,7 @@ def command(
         _show(rows, sort, limit, potential, "eV/atom" if model.calibrated else "kT/atom", out)
 
 
-def _write_csv(rows: list[Scored], out: Path) -> None:
+def _write_csv(rows: list[Score], out: Path) -> None:
     import csv
 
     from lodewell.files import text_file
@@ -81,7 +81,7 @@ def _write_csv(rows: list[Scored], out: Path) -> None:
             writer.writerow(["" if v is None else v for v in values.values()])
 
 
-def _show(rows: list[Scored], sort: Order, limit: int, potential: str, unit: str, out: Path | None) -> None:
+def _show(rows: list[Score], sort: Order, limit: int, potential: str, unit: str, out: Path | None) -> None:
     from collections import Counter
 
     from lodewell.cli.tables import console, marked, say_remarks
@@ -120,7 +120,7 @@ def _show(rows: list[Scored], sort: Order, limit: int, potential: str, unit: str
         screen.print(f"written: {out}")
 
 
-def _table(shown: list[Scored], names: list[str], unit: str) -> Table:
+def _table(shown: list[Score], names: list[str], unit: str) -> Table:
     """Return a table of these crystals, without columns that no crystal fills."""
     from lodewell.cli.tables import fixed, table_of
 
@@ -140,12 +140,12 @@ def _table(shown: list[Scored], names: list[str], unit: str) -> Table:
     )
 
 
-def _oddest(r: Scored) -> str:
+def _oddest(r: Score) -> str:
     more = f" (+{len(r.contacts) - 1})" if len(r.contacts) > 1 else ""
     return f"{r.contacts[0]}{more}" if r.contacts else "–"
 
 
-def _details(scored: Scored, screen: Any) -> None:
+def _details(scored: Score, screen: Any) -> None:
     """Explain one crystal: what each pair adds, and every odd contact."""
     if scored.pair_energies:
         parts = sorted(scored.pair_energies.items(), key=lambda item: -abs(item[1]))

@@ -26,7 +26,7 @@ _TAIL = 0.08  # of U beyond the data, in their range
 
 
 @dataclass(frozen=True)
-class Seen:
+class Visits:
     """What the data visited of one variable: counts (H,) between `edges` (H + 1,), and stretches without data."""
 
     counts: Floats
@@ -40,7 +40,7 @@ class Seen:
         return float(self.edges[filled[0]]), float(self.edges[filled[-1] + 1])
 
 
-def seen_by(potential: MEAM, role: str, name: str) -> Seen | None:
+def seen_by(potential: MEAM, role: str, name: str) -> Visits | None:
     """Return what the training data visited of a spline's variable; None where nothing is known."""
     known = potential.coverage
     if known is None:
@@ -60,10 +60,10 @@ def seen_by(potential: MEAM, role: str, name: str) -> Seen | None:
     return _seen(counts, edges, _HOLE["r"]) if counts.any() else None
 
 
-def _seen(counts: Floats, edges: Floats, worth: float) -> Seen:
+def _seen(counts: Floats, edges: Floats, worth: float) -> Visits:
     ends = np.flatnonzero(np.diff(np.concatenate([[1], counts > 0, [1]]).astype(int)))
     stretches = zip(edges[ends[::2]].tolist(), edges[ends[1::2]].tolist(), strict=True)
-    return Seen(counts, edges, tuple((a, b) for a, b in stretches if b - a >= worth))
+    return Visits(counts, edges, tuple((a, b) for a, b in stretches if b - a >= worth))
 
 
 def show(potential: MEAM, name: str, wanted: Sequence[str], out: str | Path | None) -> Path:
@@ -166,7 +166,7 @@ def _panel(drawn: Any, place: Any, potential: MEAM, role: str, name: str) -> Non
     lower.set_xlabel({"u": "n", "g": "cos θ"}.get(role, "r / Å"))
 
 
-def _span(role: str, spline: Spline, seen: Seen | None) -> tuple[float, float]:
+def _span(role: str, spline: Spline, seen: Visits | None) -> tuple[float, float]:
     """Choose what of the variable is worth seeing."""
     first, last = float(spline.x_k[0]), float(spline.x_k[-1])
     if role == "g":
@@ -179,7 +179,7 @@ def _span(role: str, spline: Spline, seen: Seen | None) -> tuple[float, float]:
     return max(0.0, seen.range[0] - 0.4), last
 
 
-def _height(role: str, x: Floats, y: Floats, seen: Seen | None) -> tuple[float, float]:
+def _height(role: str, x: Floats, y: Floats, seen: Visits | None) -> tuple[float, float]:
     """Choose the values to show: all where data are, and of walls the foot."""
     inside = y
     if seen is not None:

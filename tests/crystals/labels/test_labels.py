@@ -15,7 +15,7 @@ from ase.db import connect
 from ase.units import GPa
 from tests.crystals.labelled import COPPER, labelled, rattled, write
 
-from lodewell.crystals.labels.read import LabelKeys, Refused, cut_labels, read_labels
+from lodewell.crystals.labels.read import LabelKeys, Refusal, cut_labels, read_labels
 from lodewell.crystals.labels.survey import survey_labels
 from lodewell.errors import BadFile
 
@@ -234,7 +234,7 @@ def test_a_bad_frame_is_named_and_costs_one_row(tmp_path, crystals, change, why)
     with pytest.raises(BadFile, match="frame 7: ") as refusal:
         list(read_labels(path))
     assert why in str(refusal.value)
-    refused: list[Refused] = []
+    refused: list[Refusal] = []
     assert len(list(read_labels(path, refused=refused))) == 11
     assert [(bad.file, bad.frame) for bad in refused] == [(str(path), 7)]
     survey = survey_labels(path)  # one in twelve is below a tenth
@@ -273,7 +273,7 @@ def test_chunks_travel_and_read_the_same(tmp_path, crystals):
 
 def test_labels_that_begin_further_down(tmp_path, crystals):
     some = [*(a.copy() for a in crystals), *labelled(crystals)]
-    refused: list[Refused] = []
+    refused: list[Refusal] = []
     path = write(tmp_path / "a.extxyz", some)
     frames = [f for chunk in cut_labels(path, size=6) for f in chunk.read()[0]]
     assert_same(frames, crystals)

@@ -53,7 +53,7 @@ class Consistency:
         return None, [note for note in notes if note][:1]
 
 
-class Watched:
+class CheckedFrames:
     """Frames as they come, looked at on the way: behind the last one labels that contradict each other are refused.
 
     names: of the labels in the file. contradictions: "note" puts them into `notes` instead.

@@ -20,7 +20,7 @@ from lodewell.crystals.labels.steps import CALCULATIONS, read_steps
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.errors import BadCrystal, BadFile
 
-__all__ = ["LabelKeys", "Labelled", "LabelledChunk", "Refused", "cut_labels", "keys_in", "names_in", "read_labels"]
+__all__ = ["LabelKeys", "Labelled", "LabelledChunk", "Refusal", "cut_labels", "keys_in", "names_in", "read_labels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Refused:
+class Refusal:
     """A frame that cannot be used, and why."""
 
     file: str
@@ -80,15 +80,15 @@ class LabelledChunk:
     names: LabelKeys | None = None
     left_out: frozenset[tuple[str, int]] = field(default_factory=frozenset)
 
-    def read(self) -> tuple[list[Labelled], list[Refused]]:
+    def read(self) -> tuple[list[Labelled], list[Refusal]]:
         """Read the frames: those that can be used, and those that cannot."""
         good, bad, _ = self.read_named()
         return good, bad
 
-    def read_named(self) -> tuple[list[Labelled], list[Refused], list[LabelKeys]]:
+    def read_named(self) -> tuple[list[Labelled], list[Refusal], list[LabelKeys]]:
         """Read the frames, and return also under which names their labels stand, once a file."""
         good: list[Labelled] = []
-        bad: list[Refused] = []
+        bad: list[Refusal] = []
         settled: list[LabelKeys] = []
         for records, names, together in self._files():
             settled.append(names)
@@ -98,7 +98,7 @@ class LabelledChunk:
                 try:
                     good.append(_labelled(record, names, together))
                 except BadCrystal as err:
-                    bad.append(Refused(record.file, record.frame, str(err)))
+                    bad.append(Refusal(record.file, record.frame, str(err)))
         return good, bad, settled
 
     def all_names(self) -> set[str]:
@@ -171,7 +171,7 @@ def keys_in(paths: str | Path | Sequence[str | Path], keys: LabelKeys = LabelKey
 def read_labels(
     paths: str | Path | Sequence[str | Path],
     keys: LabelKeys = LabelKeys(),  # noqa: B008 frozen
-    refused: list[Refused] | None = None,
+    refused: list[Refusal] | None = None,
 ) -> Iterator[Labelled]:
     """Yield every labelled crystal of files, folders and patterns, in order, as a stream.
 

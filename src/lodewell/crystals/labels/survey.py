@@ -22,7 +22,7 @@ from lodewell.crystals.batch import Floats
 from lodewell.crystals.labels.columns import Collector, Columns
 from lodewell.crystals.labels.consistency import Consistency, Contradictions
 from lodewell.crystals.labels.keys import LabelKeys, unread
-from lodewell.crystals.labels.read import Refused, cut_labels
+from lodewell.crystals.labels.read import Refusal, cut_labels
 from lodewell.errors import BadFile, BadOption, did_you_mean
 
 STRANGE_ENERGY = 100.0  # eV/atom away from the median of its composition
@@ -66,7 +66,7 @@ class Survey:
     force_max: float
     stress_rms: float
     stress_max: float
-    refused: tuple[Refused, ...]
+    refused: tuple[Refusal, ...]
     notes: tuple[str, ...]
     columns: Columns
 
@@ -142,7 +142,7 @@ def survey_labels(
     Raises `BadFile` when there is no frame or too many cannot be used, when energies are per atom, and when labels
     contradict each other (units, signs, order of shears); `BadOption` for the name of a label that no frame has.
     """
-    collector, refused, names = Collector(), list[Refused](), Counter[LabelKeys]()
+    collector, refused, names = Collector(), list[Refusal](), Counter[LabelKeys]()
     consistency = Consistency(energies=energies, forces=forces, stresses=stress)
     done = 0
     for chunk in cut_labels(paths, keys):
@@ -190,7 +190,7 @@ def unread_labels(paths: str | Path | Sequence[str | Path], keys: LabelKeys, mis
     return unread(missing, set().union(*first), keys)
 
 
-def _strange_energies(columns: Columns) -> list[Refused]:
+def _strange_energies(columns: Columns) -> list[Refusal]:
     """Find energies far from those of other frames of the same composition: another unit, or a failed calculation."""
     out = []
     for formula in np.unique(columns.formula_f):
@@ -200,12 +200,12 @@ def _strange_energies(columns: Columns) -> list[Refused]:
         median = float(np.median(columns.energy_f[mine]))
         for k in mine[np.abs(columns.energy_f[mine] - median) > STRANGE_ENERGY]:
             file, frame = columns.place(k)
-            out.append(Refused(file, frame, f"its energy is {columns.energy_f[k]:.6g} eV/atom where frames of the same"
+            out.append(Refusal(file, frame, f"its energy is {columns.energy_f[k]:.6g} eV/atom where frames of the same"
                                f" composition have {median:.6g}; check its unit (eV), or remove it"))  # fmt: skip
     return out
 
 
-def _refuse_many(refused: list[Refused], frames: int, max_bad: float) -> None:
+def _refuse_many(refused: list[Refusal], frames: int, max_bad: float) -> None:
     if len(refused) <= max_bad * frames:
         return
     first = "; ".join(str(bad) for bad in refused[:SHOWN])
@@ -213,7 +213,7 @@ def _refuse_many(refused: list[Refused], frames: int, max_bad: float) -> None:
     raise BadFile(f"{len(refused):,} of {frames:,} frames cannot be used, more than {100 * max_bad:g} %: {first}{more}")
 
 
-def _nothing(paths: str | Path | Sequence[str | Path], keys: LabelKeys, refused: list[Refused]) -> BadFile | BadOption:
+def _nothing(paths: str | Path | Sequence[str | Path], keys: LabelKeys, refused: list[Refusal]) -> BadFile | BadOption:
     """Say why there is no frame at all."""
     _check_names(paths, keys, None)
     if refused:
@@ -295,7 +295,7 @@ def _notes(columns: Columns) -> list[str]:
 
 
 def _survey(
-    columns: Columns, refused: tuple[Refused, ...], names: tuple[LabelKeys, ...], notes: tuple[str, ...]
+    columns: Columns, refused: tuple[Refusal, ...], names: tuple[LabelKeys, ...], notes: tuple[str, ...]
 ) -> Survey:
     has_e, has_f, has_s = (np.isfinite(x) for x in (columns.energy_f, columns.force_max_f, columns.stress_max_f))
     energy: Floats = columns.energy_f[has_e]

@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeAlias
 
 from ase import Atoms
 
-from lodewell.crystals.labels.consistency import Contradictions, Watched
+from lodewell.crystals.labels.consistency import CheckedFrames, Contradictions
 from lodewell.crystals.labels.keys import LabelKeys
-from lodewell.crystals.labels.read import Labelled, Refused, keys_in, read_labels
+from lodewell.crystals.labels.read import Labelled, Refusal, keys_in, read_labels
 from lodewell.errors import BadCrystal, BadFile, BadOption
 from lodewell.judge.check.dynamics import repeated
 from lodewell.judge.check.prototypes import formula_of
@@ -28,7 +28,7 @@ Metric: TypeAlias = Literal["force", "energy"]
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedErrors:
     """Errors of a potential as somebody else reports them, drawn as a horizontal mark, or a point if the cost is known.
 
     Attributes:
@@ -84,7 +84,7 @@ class Comparison:
     """
 
     rows: tuple[Contender, ...]
-    published: tuple[Published, ...]
+    published: tuple[PublishedErrors, ...]
     cell: str
     cell_atoms: int
     machine: str
@@ -122,7 +122,7 @@ def compare(
     potentials: Mapping[str, AnyPotential] | Sequence[str | Path | Potential],
     data: Data,
     *,
-    published: Sequence[Published] = (),
+    published: Sequence[PublishedErrors] = (),
     atoms: int = 2000,
     seconds: float = 3.0,
     keys: LabelKeys = LabelKeys(),  # noqa: B008 frozen
@@ -160,7 +160,7 @@ def compare(
         frames.look()
     errors = {}
     for name, engine in engines.items():
-        refused: list[Refused] = []
+        refused: list[Refusal] = []
         try:
             errors[name] = errors_of(
                 engine,
@@ -218,13 +218,15 @@ class _Frames:
         self.keys = keys
         self.given: list[Labelled] = list(given)
 
-    def read(self, refused: list[Refused]) -> Iterable[Labelled]:
+    def read(self, refused: list[Refusal]) -> Iterable[Labelled]:
         """Yield the frames, bad ones as rows of `refused`."""
         return iter(self.given) if self.paths is None else read_labels(self.paths, self.keys, refused)
 
     def look(self) -> None:
         """Read all frames once, and refuse labels that contradict each other."""
-        for _ in Watched(self.read([]), self.keys if self.paths is None else keys_in(self.paths, self.keys), "refuse"):
+        for _ in CheckedFrames(
+            self.read([]), self.keys if self.paths is None else keys_in(self.paths, self.keys), "refuse"
+        ):
             pass
 
     def cell(self, engines: list[Potential], wanted: int) -> Atoms | None:

@@ -31,7 +31,7 @@ _MOST_SYSTEMS = 30  # chemical systems
 
 
 @dataclass(frozen=True)
-class Mapped:
+class MapPoint:
     """What became of one crystal, or of one atom.
 
     | field | meaning |
@@ -71,16 +71,18 @@ class Mapped:
         return asdict(self)
 
 
-def refusal(record: Record, gap: GAP | None) -> Mapped | None:
+def refusal(record: Record, gap: GAP | None) -> MapPoint | None:
     """Return the row of a crystal that cannot be mapped, or None."""
     atoms = record.atoms
     if atoms is None:
-        return Mapped(record.file or None, record.frame, None, None, "bad input", record.error or "unreadable")
+        return MapPoint(record.file or None, record.frame, None, None, "bad input", record.error or "unreadable")
     if why := validate(atoms):
         formula = reduced_formula(atoms.numbers) if len(atoms) and 0 < max(atoms.numbers) <= 118 else None
-        return Mapped(record.file or None, record.frame, _id(atoms), formula, "bad input", why)
+        return MapPoint(record.file or None, record.frame, _id(atoms), formula, "bad input", why)
     if gap is not None and (why := gap.unsupported(atoms.numbers)):
-        return Mapped(record.file or None, record.frame, _id(atoms), reduced_formula(atoms.numbers), "unsupported", why)
+        return MapPoint(
+            record.file or None, record.frame, _id(atoms), reduced_formula(atoms.numbers), "unsupported", why
+        )
     return None
 
 
@@ -89,13 +91,13 @@ def _id(atoms: Atoms) -> str | None:
     return None if found is None else str(found)
 
 
-def rows_of(record: Record, atom_k: Ints | None, colour: str | None, gap: GAP | None) -> list[Mapped]:
+def rows_of(record: Record, atom_k: Ints | None, colour: str | None, gap: GAP | None) -> list[MapPoint]:
     """Return the row of a crystal, or a row for each of some atoms, without coordinates."""
     atoms = record.atoms
     assert atoms is not None
     volume = atoms.get_volume() if atoms.pbc.all() else None
     config_type = atoms.info.get("config_type")
-    whole = Mapped(
+    whole = MapPoint(
         record.file or None, record.frame, _id(atoms), reduced_formula(atoms.numbers),
         energy_per_atom=_energy(atoms),
         volume_per_atom=volume and volume / len(atoms),
@@ -142,13 +144,13 @@ def _plain(value: Any) -> Value:
     return None
 
 
-def placed(rows: Sequence[Mapped], xy_nk: Floats) -> list[Mapped]:
+def placed(rows: Sequence[MapPoint], xy_nk: Floats) -> list[MapPoint]:
     """Give each row that is not refused its coordinates, in order."""
     places = iter(xy_nk.tolist())
     return [row if row.message else replace(row, **dict(zip("xy", next(places), strict=True))) for row in rows]
 
 
-def coloured(rows: Sequence[Mapped], colour: str | None, by: By) -> tuple[list[Mapped], str]:
+def coloured(rows: Sequence[MapPoint], colour: str | None, by: By) -> tuple[list[MapPoint], str]:
     """Fill in the values that the figure colours; return the rows and the name of the values.
 
     Raises:
@@ -166,7 +168,7 @@ def coloured(rows: Sequence[Mapped], colour: str | None, by: By) -> tuple[list[M
     return list(rows), name
 
 
-def _telling(rows: Sequence[Mapped], by: By) -> str:
+def _telling(rows: Sequence[MapPoint], by: By) -> str:
     """Choose what to colour by: what differs and is known of nearly all."""
 
     def known(name: str) -> list[Any]:

@@ -26,7 +26,7 @@ from lodewell.descriptors.soap import average, spectra
 from lodewell.errors import BadOption
 from lodewell.judge.map.kernel_pca import KernelPCA
 from lodewell.judge.map.options import MapOptions
-from lodewell.judge.map.rows import By, Mapped, coloured, placed, refusal, rows_of
+from lodewell.judge.map.rows import By, MapPoint, coloured, placed, refusal, rows_of
 from lodewell.judge.score.run import Crystals
 from lodewell.options import options_of
 from lodewell.potentials.gap.gap import GAP, Term
@@ -57,7 +57,7 @@ class CrystalMap:
         points: coordinates (M, 2) of the sparse points of a GAP; None without one.
     """
 
-    rows: tuple[Mapped, ...]
+    rows: tuple[MapPoint, ...]
     by: By
     soap: Soap
     together: bool
@@ -72,7 +72,7 @@ class CrystalMap:
         return _UNITS.get(self.colour, "")
 
     @property
-    def mapped(self) -> list[Mapped]:
+    def mapped(self) -> list[MapPoint]:
         """The rows that have a place."""
         return [row for row in self.rows if row.x is not None]
 
@@ -137,7 +137,7 @@ def map_crystals(
     soap = term.descriptor if term is not None else _soap(survey, options, together)
     assert isinstance(soap, Soap)
     wanted = chemical_symbols[soap.centre] if term is not None else options.element
-    rows: list[Mapped] = []
+    rows: list[MapPoint] = []
     with SpooledTemporaryFile(max_size=_SPOOL) as spool:
         for k, record in enumerate(survey.records(crystals)):
             if k % _EVERY == 0:

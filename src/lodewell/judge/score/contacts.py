@@ -57,7 +57,7 @@ class Contact:
 
 
 @dataclass(frozen=True)
-class Survey:
+class ContactSurvey:
     """What one pass over the neighbours of a batch found; E is the largest number of elements of a crystal.
 
     | field | shape | meaning |
@@ -78,7 +78,7 @@ class Survey:
     image_nec: NDArray[np.int32]
 
 
-def survey(batch: Batch, neighbours: Neighbours, table: Any = None) -> Survey:
+def survey(batch: Batch, neighbours: Neighbours, table: Any = None) -> ContactSurvey:
     """Look at every pair once, in a half list; `table`, a `CurvePotential` or None, gives the energies."""
     slot_n, element_be = slots(batch.species_n, batch.first_b)
     if table is None:
@@ -94,10 +94,10 @@ def survey(batch: Batch, neighbours: Neighbours, table: Any = None) -> Survey:
         curve_vtt, coefficients, origin, spacing, cutoff, scale, neighbours.first_n, neighbours.last_n,
         neighbours.j_p, neighbours.image_p, neighbours.wraps_nc, neighbours.reach_bc,
     )  # fmt: skip
-    return Survey(energies_n, element_be, energy_bee, nearest_ne, other_ne, image_nec)
+    return ContactSurvey(energies_n, element_be, energy_bee, nearest_ne, other_ne, image_nec)
 
 
-def odd_contacts(batch: Batch, found: Survey, table: Statistical) -> list[tuple[Contact, ...]]:
+def odd_contacts(batch: Batch, found: ContactSurvey, table: Statistical) -> list[tuple[Contact, ...]]:
     """Name the odd contacts of each crystal, the rarest and shortest first, each once, up to 50."""
     known = _KNOWN.get(table)
     if known is None:

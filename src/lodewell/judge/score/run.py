@@ -20,7 +20,7 @@ from lodewell.crystals.neighbours.neighbours import Neighbours
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.crystals.remarks import remarks_on
 from lodewell.crystals.validate import validate
-from lodewell.judge.score.contacts import Contact, Survey, odd_contacts, survey
+from lodewell.judge.score.contacts import Contact, ContactSurvey, odd_contacts, survey
 from lodewell.potentials.base import Potential, charged
 from lodewell.potentials.given import AnyPotential, as_potential
 from lodewell.potentials.pairs.pair import pair_name
@@ -33,7 +33,7 @@ from lodewell.record import Run
 from lodewell.relax.hull import candidates_hull
 from lodewell.workers.base import Outcome
 
-__all__ = ["Contact", "Percentile", "Scored", "percentile", "ranked", "score", "score_stream"]
+__all__ = ["Contact", "Percentile", "Score", "percentile", "ranked", "score", "score_stream"]
 
 Crystals: TypeAlias = Atoms | str | Path | Sequence[Atoms | str | Path]
 CHUNK = 400  # crystals a task: about a quarter of a second of work
@@ -42,7 +42,7 @@ ATOMS = 20_000  # atoms packed at a time, so that one chunk of giants does not e
 
 
 @dataclass(frozen=True)
-class Scored:
+class Score:
     """What became of one crystal. Lower energies and percentiles look more like known crystals.
 
     | field | meaning |
@@ -104,7 +104,7 @@ class Scored:
 def score(
     crystals: Crystals, potential: AnyPotential = "spp", *, strict_formula: bool = False,
     workers: int | None = 1, cluster: str | None = None, progress: Progress = silent,
-) -> list[Scored]:  # fmt: skip
+) -> list[Score]:  # fmt: skip
     """Score crystals and rank them; one result a crystal, in the order they came, refused ones included.
 
     Args:
@@ -119,7 +119,7 @@ def score(
         BadFile: when a path or the potential does not exist.
     """
     model = as_potential(potential)
-    rows: list[Scored] = []
+    rows: list[Score] = []
     with Run("score", workers=workers, cluster=cluster, progress=progress) as run:
         for scored in score_stream(crystals, model, strict_formula=strict_formula, run=run):
             rows.append(scored)
@@ -130,7 +130,7 @@ def score(
 
 def score_stream(
     crystals: Crystals, potential: AnyPotential = "spp", *, strict_formula: bool = False, run: Run
-) -> Iterator[Scored]:  # fmt: skip
+) -> Iterator[Score]:  # fmt: skip
     """Score crystals one after the other in constant memory; not ranked, since that takes all of them."""
     model = as_potential(potential)
     given = given_list(crystals)
@@ -147,14 +147,14 @@ def score_stream(
         yield from _lost(outcome) if outcome.value is None else outcome.value
 
 
-def _score_chunk(chunk: Chunk, potential: Potential) -> list[Scored]:
+def _score_chunk(chunk: Chunk, potential: Potential) -> list[Score]:
     return score_records(chunk.read(), potential)
 
 
-def _lost(outcome: Outcome[Chunk, list[Scored]]) -> Iterator[Scored]:
+def _lost(outcome: Outcome[Chunk, list[Score]]) -> Iterator[Score]:
     """Give the crystals of a chunk that could not be worked on a row each."""
     for file, frame in outcome.task.entries():
-        yield Scored(file, frame, None, None, "bad input", outcome.error or "lost")
+        yield Score(file, frame, None, None, "bad input", outcome.error or "lost")
 
 
 def wants_hull(potential: Potential) -> bool:
@@ -162,7 +162,7 @@ def wants_hull(potential: Potential) -> bool:
     return potential.calibrated and as_statistical(potential) is None
 
 
-def ranked(scored: Iterable[Scored], *, hull: bool = False) -> list[Scored]:
+def ranked(scored: Iterable[Score], *, hull: bool = False) -> list[Score]:
     """Fill in `index`, `rank` and, if asked for, `above_hull`, order kept."""
     rows = [replace(row, index=k) for k, row in enumerate(scored)]
     good = [k for k, s in enumerate(rows) if s.energy_per_atom is not None and not s.charge]
@@ -179,15 +179,15 @@ def ranked(scored: Iterable[Scored], *, hull: bool = False) -> list[Scored]:
     return rows
 
 
-def best_first(scored: Sequence[Scored]) -> list[Scored]:
+def best_first(scored: Sequence[Score]) -> list[Score]:
     """Return those with a rank, the best first: by percentile, else by height above the hull, else by energy."""
     chosen = [row for row in scored if row.rank is not None]
     return sorted(chosen, key=lambda r: (r.percentile or 0.0, r.above_hull or 0.0, r.energy_per_atom or 0.0))
 
 
-def score_records(records: Sequence[Record], potential: Potential) -> list[Scored]:
+def score_records(records: Sequence[Record], potential: Potential) -> list[Score]:
     """Score what was read; bad entries keep their place with the reason."""
-    out: list[Scored | None] = [None] * len(records)
+    out: list[Score | None] = [None] * len(records)
     good: list[int] = []
     for k, record in enumerate(records):
         refused = _refusal(record, potential)
@@ -201,16 +201,16 @@ def score_records(records: Sequence[Record], potential: Potential) -> list[Score
     return [s for s in out if s is not None]
 
 
-def _refusal(record: Record, potential: Potential) -> Scored | None:
+def _refusal(record: Record, potential: Potential) -> Score | None:
     atoms = record.atoms
     if atoms is None:
-        return Scored(record.file or None, record.frame, None, None, "bad input", record.error or "unreadable")
+        return Score(record.file or None, record.frame, None, None, "bad input", record.error or "unreadable")
     why = validate(atoms)
     if why:
         formula = reduced_formula(atoms.numbers) if len(atoms) and 0 < max(atoms.numbers) <= 118 else None
-        return Scored(record.file or None, record.frame, _id(atoms), formula, "bad input", why)
+        return Score(record.file or None, record.frame, _id(atoms), formula, "bad input", why)
     if why := potential.refuses(atoms):
-        return Scored(record.file or None, record.frame, _id(atoms), reduced_formula(atoms.numbers), "unsupported", why)
+        return Score(record.file or None, record.frame, _id(atoms), reduced_formula(atoms.numbers), "unsupported", why)
     return None
 
 
@@ -234,7 +234,7 @@ def _groups(indices: list[int], records: Sequence[Record]) -> Iterator[list[int]
         yield group
 
 
-def _score_batch(records: list[Record], atoms: list[Atoms], potential: Potential) -> Iterator[Scored]:
+def _score_batch(records: list[Record], atoms: list[Atoms], potential: Potential) -> Iterator[Score]:
     batch = Batch.from_atoms(atoms)
     table = as_statistical(potential)
     curves = potential if isinstance(potential, CurvePotential) else None
@@ -251,7 +251,7 @@ def _score_batch(records: list[Record], atoms: list[Atoms], potential: Potential
     for b, (record, crystal, s) in enumerate(zip(records, atoms, batch.slices, strict=True)):
         place = percentile(table, float(table_energy_b[b]), crystal.numbers) if table else None
         charge = potential.excess_charge(crystal)
-        yield Scored(
+        yield Score(
             record.file or None, record.frame, _id(crystal), reduced_formula(crystal.numbers), "scored",
             f"{charged(charge)}: it has no rank" if charge else "",
             remark=remarks_on(crystal),
@@ -267,7 +267,7 @@ def _score_batch(records: list[Record], atoms: list[Atoms], potential: Potential
         )  # fmt: skip
 
 
-def _pair_energies(found: Survey, b: int, count: int) -> dict[str, float]:
+def _pair_energies(found: ContactSurvey, b: int, count: int) -> dict[str, float]:
     elements = [int(z) for z in found.element_be[b] if z]
     return {
         pair_name(z1, z2): float(found.energy_bee[b, i, j]) / count
@@ -276,7 +276,7 @@ def _pair_energies(found: Survey, b: int, count: int) -> dict[str, float]:
     }
 
 
-def _thin(table: Statistical, few_p: Flags, found: Survey, b: int) -> tuple[str, ...]:
+def _thin(table: Statistical, few_p: Flags, found: ContactSurvey, b: int) -> tuple[str, ...]:
     """Warn of each pair of the crystal whose curve rests on too little."""
     elements = [int(z) for z in found.element_be[b] if z]
     types = [int(table._type_z[z]) for z in elements]

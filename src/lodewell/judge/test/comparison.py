@@ -10,7 +10,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from lodewell.crystals.batch import Batch, Floats, Ints
-from lodewell.crystals.labels.read import Labelled, Refused
+from lodewell.crystals.labels.read import Labelled, Refusal
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadFile
 from lodewell.judge.test.errors import KINDS, UNITS, Errors, Group, Points
@@ -31,7 +31,7 @@ def errors_of(
     labelled: Iterable[Labelled],
     *,
     name: str = "",
-    refused: list[Refused] | None = None,
+    refused: list[Refusal] | None = None,
     uncertainty: bool = True,
     points: int = 100_000,
     progress: Progress = silent,
@@ -87,7 +87,7 @@ class _Sums:
 class Tallies:
     """Everything that is added up on the way."""
 
-    def __init__(self, potential: Potential, refused: list[Refused], uncertain: bool, points: int) -> None:
+    def __init__(self, potential: Potential, refused: list[Refusal], uncertain: bool, points: int) -> None:
         self.potential, self.refused, self.uncertain = potential, refused, uncertain
         self.overall = _Sums()
         self.groups: defaultdict[str, _Sums] = defaultdict(_Sums)
@@ -104,7 +104,7 @@ class Tallies:
         else:
             why = validate(frame.atoms) or self.potential.refuses(frame.atoms)
         if why is not None:
-            self.refused.append(Refused(frame.file, frame.frame, why))
+            self.refused.append(Refusal(frame.file, frame.frame, why))
         return why is None
 
     def compare(self, frames: list[Labelled]) -> None:
@@ -123,7 +123,7 @@ class Tallies:
                 return
             logger.debug("%s failed", frames[0].where, exc_info=True)
             why = f"the potential failed: {type(error).__name__}: {' '.join(str(error).split())}"
-            self.refused.append(Refused(frames[0].file, frames[0].frame, why))
+            self.refused.append(Refusal(frames[0].file, frames[0].frame, why))
             return
         batch = Batch.from_atoms(atoms)
         near_n = nearest_n(batch)
@@ -131,7 +131,7 @@ class Tallies:
             if np.isfinite(result.energy) and np.isfinite(result.forces_nc).all():
                 self._add(frame, result, bar, near_n[s])
             else:
-                self.refused.append(Refused(frame.file, frame.frame, "the potential's energy or forces are not finite"))
+                self.refused.append(Refusal(frame.file, frame.frame, "the potential's energy or forces are not finite"))
 
     def _add(self, frame: Labelled, result: Result, bar: Uncertainty | None, near_n: Floats) -> None:
         kind = self.kinds.setdefault(frame.config_type, len(self.kinds))

@@ -9,7 +9,7 @@ from typing import Any
 from ase.units import GPa
 
 from lodewell.crystals.batch import Floats
-from lodewell.crystals.labels.read import Refused
+from lodewell.crystals.labels.read import Refusal
 from lodewell.judge.test.tally import Calibration, Error
 
 LEAST = 5  # numbers from which on their spread means something
@@ -93,7 +93,7 @@ class Errors:
     calibration: dict[str, Calibration]
     calibration_by_config_type: dict[str, dict[str, Calibration]]
     extrapolated: dict[str, Error]
-    refused: tuple[Refused, ...]
+    refused: tuple[Refusal, ...]
     points: Points
     calibrated: bool = True
     notes: tuple[str, ...] = ()

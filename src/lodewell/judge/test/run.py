@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lodewell.crystals.labels.consistency import Contradictions, Watched
+from lodewell.crystals.labels.consistency import CheckedFrames, Contradictions
 from lodewell.crystals.labels.keys import LabelKeys
-from lodewell.crystals.labels.read import Labelled, Refused, keys_in, read_labels
+from lodewell.crystals.labels.read import Labelled, Refusal, keys_in, read_labels
 from lodewell.crystals.labels.survey import unread_labels
 from lodewell.errors import BadOption
 from lodewell.judge.test.comparison import errors_of
@@ -47,11 +47,11 @@ def test(
         BadFile: when a path is not there, no frame could be compared, or labels contradict each other.
     """
     name = Path(potential).stem if isinstance(potential, str | Path) else getattr(potential, "kind", "calculator")
-    refused: list[Refused] = []
+    refused: list[Refusal] = []
     paths, frames = split(data)
     labelled = iter(frames) if paths is None else read_labels(paths, keys, refused)
     names = keys if paths is None else keys_in(paths, keys)
-    watched = Watched(labelled, names, contradictions)
+    watched = CheckedFrames(labelled, names, contradictions)
     errors = errors_of(
         as_potential(potential), watched, name=name, refused=refused, uncertainty=uncertainty, points=points,
         progress=progress,
