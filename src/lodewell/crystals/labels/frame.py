@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.units import GPa
 from numpy.typing import NDArray
 
+from lodewell.crystals import voigt
 from lodewell.crystals.labels.keys import KNOWN_NAMES, LabelKeys
 from lodewell.errors import BadCrystal
 
@@ -22,7 +23,6 @@ LARGEST_STRESS = 10.0  # eV/Å^3, 1.6 TPa
 NET_FORCE = 0.02  # eV/Å per atom: what coarse grids leave over, and more
 NET_FORCE_SHARE = 0.02  # of the largest force, for frames whose forces are large
 SKEW_SHARE = 0.05
-VOIGT = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +169,7 @@ def _matrix(value: Any, name: str) -> Floats:
     if numbers.size == 9:
         return numbers.reshape(3, 3)
     if numbers.size == 6:
-        return np.asarray(numbers.ravel()[VOIGT])
+        return voigt.matrix(numbers.ravel())
     raise BadCrystal(f"{name} holds {numbers.size} numbers; give 9, or 6 in the order xx yy zz yz xz xy")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from lodewell.crystals.batch import Floats
 from lodewell.crystals.labels.read import Labelled, LabelledChunk
+from lodewell.crystals.voigt import SIX
 from lodewell.errors import BadOption
 from lodewell.fit.data import Folds, frame_weight, stress_rows
 from lodewell.fit.gap.options import GAPOptions, triple
@@ -19,7 +20,6 @@ from lodewell.potentials.gap.design import Design
 
 ENERGY, FORCE, STRESS = "energy", "force", "stress"
 GIVEN = "given"  # rows with a σ of their own, over which they are divided already
-_VOIGT = (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class GAPRows:
             yield self._block(FORCE, rows.forces_ncm.reshape(3 * count, -1), forces_nc.ravel(), frame)
         if frame.stress_cc is not None and len(wanted := stress_rows(self.options)):
             v = rows.virials_bccm[0]
-            virial_vm = (0.5 * (v + v.transpose(1, 0, 2)))[_VOIGT] / root
+            virial_vm = (0.5 * (v + v.transpose(1, 0, 2)))[SIX] / root
             label_cc = -frame.stress_cc * atoms.get_volume() - (below.virial_cc if below else 0.0)
-            yield self._block(STRESS, wanted @ virial_vm, wanted @ label_cc[_VOIGT] / root, frame)
+            yield self._block(STRESS, wanted @ virial_vm, wanted @ label_cc[SIX] / root, frame)
 
     def _block(self, kind: str, rows_xm: Floats, targets_x: Floats, frame: Labelled) -> Block:
         targets_x = targets_x - rows_xm @ self.prior.weights_m

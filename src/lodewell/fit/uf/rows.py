@@ -9,6 +9,7 @@ import numpy as np
 
 from lodewell.crystals.batch import Floats
 from lodewell.crystals.labels.read import Labelled, LabelledChunk
+from lodewell.crystals.voigt import SIX
 from lodewell.fit.data import Folds, frame_weight, stress_rows
 from lodewell.fit.linear.least_squares import Streamed
 from lodewell.fit.reference import References
@@ -16,7 +17,6 @@ from lodewell.fit.uf.options import UFOptions
 from lodewell.potentials.uf.basis import UFBasis
 
 ENERGY, FORCE, STRESS = "energy", "force", "stress"
-_VOIGT = (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class UFRows:
             yield FORCE, rows.forces_ncp.reshape(-1, basis.columns), frame.forces_nc.ravel()
         if frame.stress_cc is not None and len(wanted := stress_rows(self.options)):
             stress_vp = -rows.virial_vp / frame.atoms.get_volume()
-            yield STRESS, wanted @ stress_vp, wanted @ frame.stress_cc[_VOIGT]
+            yield STRESS, wanted @ stress_vp, wanted @ frame.stress_cc[SIX]
 
     def fold(self, frame: Labelled, streamed: Streamed) -> None:
         """Fold the rows of a frame, with its weight."""

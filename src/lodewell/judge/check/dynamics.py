@@ -9,13 +9,15 @@ import numpy as np
 from ase import Atoms, units
 
 from lodewell.crystals.batch import Floats
+from lodewell.crystals.supercell import repeated
 from lodewell.errors import BadCrystal
 from lodewell.judge.check.prototypes import nearest_distance
+from lodewell.md import run as md
+from lodewell.md.run import State
+from lodewell.md.timestep import sensible_step
 from lodewell.potentials.base import Potential
 
 _ATOMS = 64
-_STEPS_A_PERIOD = 45  # of the fastest atom on its own; whole modes are up to twice as fast
-_LONGEST_STEP = 4.0  # fs
 _EVERY = 5  # steps between records
 _BLOWN_UP = 6.0  # times the wanted temperature
 _TOO_CLOSE = 0.5  # of the nearest distance at rest
@@ -71,60 +73,48 @@ def hot_dynamics(
     Raises:
         BadCrystal: when the crystal is not periodic.
     """
-    from ase.md.langevin import Langevin
-    from ase.md.verlet import VelocityVerlet
-
     if not atoms.pbc.all():
         raise BadCrystal("the run needs a crystal that is periodic in three directions")
     cell = repeated(atoms, _ATOMS)
     rng = np.random.default_rng(seed)
     cell.calc = potential.calculator()
     step = sensible_step(potential, cell)
-    # Twice the kinetic energy: half of it goes into the bonds.
-    cell.set_momenta(rng.normal(size=(len(cell), 3)) * np.sqrt(2.0 * kinetic * cell.get_masses())[:, None])
-    _come_to_rest(cell)
-    run = _Run(cell, kinetic, nearest_distance(atoms), time.perf_counter() + seconds)
-    thermostat = Langevin(
-        cell, step, temperature_K=kinetic / units.kB, friction=0.02 / step, rng=rng, fixcm=False
-    )  # fmt: skip
-    run.go(thermostat, steps // 3, keep=False, until=0.4)
-    if not run.blown_up:
-        _come_to_rest(cell)
-        run.go(VelocityVerlet(cell, step), steps, keep=True)
-    return run.summary(step)
+    md.thermalise(cell, 2.0 * kinetic, rng)  # half of it goes into the bonds
+    watched = _Watch(cell, kinetic, nearest_distance(atoms), seconds)
+    md.run(cell, md.langevin(cell, step, kinetic, rng), steps // 3, every=_EVERY, watch=watched.heating)
+    if not watched.blown_up:
+        md.bring_to_rest(cell)
+        md.run(cell, md.constant_energy(cell, step), steps, every=_EVERY, watch=watched.free)
+    return watched.summary(step)
 
 
-def _come_to_rest(cell: Atoms) -> None:
-    """Take the motion of the whole away."""
-    velocity = cell.get_momenta().sum(axis=0) / cell.get_masses().sum()
-    cell.set_momenta(cell.get_momenta() - cell.get_masses()[:, None] * velocity)
-
-
-class _Run:
+class _Watch:
     """The atoms, what is recorded of them, and when to stop."""
 
-    def __init__(self, cell: Atoms, wanted: float, nearest: float, deadline: float) -> None:
-        self.cell, self.wanted, self.nearest = cell, wanted, nearest
-        self.start, self.deadline = time.perf_counter(), deadline
+    def __init__(self, cell: Atoms, wanted: float, nearest: float, seconds: float) -> None:
+        self.cell, self.wanted, self.nearest, self.seconds = cell, wanted, nearest, seconds
+        self.start = time.perf_counter()
         self.sites_nc = cell.positions.copy()
         self.kinetic: list[float] = []
         self.energy: list[float] = []
         self.closest = np.inf
         self.blown_up = ""
 
-    def go(self, mover: object, steps: int, keep: bool, until: float = 1.0) -> None:
-        """Move, look every few steps, and stop when it goes wrong or takes too long (`until`: share of the time)."""
-        end = self.start + until * (self.deadline - self.start)
-        for _ in range(max(1, steps // _EVERY)):
-            mover.run(_EVERY)  # type: ignore[attr-defined]
-            kinetic = 2.0 * self.cell.get_kinetic_energy() / (3.0 * len(self.cell))
-            energy = self.cell.get_total_energy() / len(self.cell)
-            if keep:
-                self.kinetic.append(kinetic)
-                self.energy.append(energy)
-            self.judge(kinetic, energy)
-            if self.blown_up or (time.perf_counter() > end and len(self.energy) != 1):
-                break
+    def heating(self, state: State) -> bool:
+        """Tell whether to end: it went wrong, or heating has taken its share of the time."""
+        self.judge(state.kinetic, state.energy)
+        return bool(self.blown_up) or self._spent > 0.4 * self.seconds
+
+    def free(self, state: State) -> bool:
+        """Record the state, and tell whether to end; two records at least make a slope."""
+        self.kinetic.append(state.kinetic)
+        self.energy.append(state.energy)
+        self.judge(state.kinetic, state.energy)
+        return bool(self.blown_up) or (self._spent > self.seconds and len(self.energy) != 1)
+
+    @property
+    def _spent(self) -> float:
+        return time.perf_counter() - self.start
 
     def judge(self, kinetic: float, energy: float) -> None:
         """Say what went wrong, if anything did."""
@@ -152,32 +142,3 @@ class _Run:
             time_k, np.array(self.kinetic), energy_k, self.wanted, drift, noise, float(self.closest),
             float(np.sqrt((away**2).sum(axis=1).mean())), self.nearest, step / units.fs, len(self.cell), self.blown_up,
         )  # fmt: skip
-
-
-def repeated(atoms: Atoms, wanted: int) -> Atoms:
-    """Repeat a crystal to about so many atoms, as near to a cube as its cell allows."""
-    heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
-    repeats = np.ones(3, dtype=int)
-    while len(atoms) * repeats.prod() < wanted:
-        repeats[np.argmin(repeats * heights)] += 1
-    return atoms.repeat(tuple(int(n) for n in repeats))
-
-
-def sensible_step(potential: Potential, cell: Atoms) -> float:
-    """Return a time step (ASE's unit) that follows the fastest atom, each moved while all others stand still."""
-    nudge = 0.01
-    stiffest = 0.0
-    for n in {int(np.flatnonzero(cell.numbers == z)[0]) for z in set(cell.numbers.tolist())}:
-        pushed = []
-        for c in range(3):
-            for sign in (1.0, -1.0):
-                atoms = cell.copy()
-                atoms.positions[n, c] += sign * nudge
-                pushed.append(atoms)
-        f = [r.forces_nc[n] for r in potential.evaluate(pushed)]
-        k_c = [-(f[2 * c][c] - f[2 * c + 1][c]) / (2.0 * nudge) for c in range(3)]
-        stiffest = max(stiffest, float(max(k_c)) / float(cell.get_masses()[n]))
-    longest = _LONGEST_STEP * units.fs
-    if stiffest <= 0.0:
-        return float(longest)
-    return float(min(longest, 2.0 * np.pi / np.sqrt(stiffest) / _STEPS_A_PERIOD))

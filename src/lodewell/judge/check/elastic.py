@@ -12,12 +12,12 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Floats
+from lodewell.crystals.voigt import SIX, six
 from lodewell.errors import BadCrystal
 from lodewell.potentials.base import Potential
 from lodewell.relax.run import relax
 
 _ALIKE = 0.02  # share of the largest constant by which those that symmetry makes equal may differ
-_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def elastic_constants(
 
 def strained(atoms: Atoms, way: int, amount: float) -> Atoms:
     """Return the crystal under one of the six strains; shears are engineering strains, twice the tensor's entry."""
-    i, j = _VOIGT[way]
+    i, j = SIX[0][way], SIX[1][way]
     deformation = np.eye(3)
     deformation[i, j] += 0.5 * amount
     deformation[j, i] += 0.5 * amount
@@ -129,7 +129,7 @@ def strained(atoms: Atoms, way: int, amount: float) -> Atoms:
 
 def _differences(potential: Potential, cells: list[Atoms], strain: float) -> Floats:
     """Return dσ_i/dε_j of pairs of cells, shape (6, 6), eV/Å^3."""
-    stress_kv = np.array([[_stress(r.stress_cc)[i, j] for i, j in _VOIGT] for r in potential.evaluate(cells)])
+    stress_kv = np.array([six(_stress(r.stress_cc)) for r in potential.evaluate(cells)])
     columns: Floats = (stress_kv[0::2] - stress_kv[1::2]) / (2.0 * strain)
     return columns.T
 

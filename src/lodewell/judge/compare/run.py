@@ -13,8 +13,8 @@ from ase import Atoms
 from lodewell.crystals.labels.consistency import CheckedFrames, Contradictions
 from lodewell.crystals.labels.keys import LabelKeys
 from lodewell.crystals.labels.read import Labelled, Refusal, keys_in, read_labels
+from lodewell.crystals.supercell import repeated
 from lodewell.errors import BadCrystal, BadFile, BadOption
-from lodewell.judge.check.dynamics import repeated
 from lodewell.judge.check.prototypes import formula_of
 from lodewell.judge.compare.timing import Cost, costs, processor, typical
 from lodewell.judge.test.comparison import errors_of

@@ -12,6 +12,7 @@ from ase.data import chemical_symbols
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.labels.read import Labelled, Refusal
 from lodewell.crystals.validate import validate
+from lodewell.crystals.voigt import six
 from lodewell.errors import BadFile
 from lodewell.judge.test.errors import KINDS, UNITS, Errors, Group, Points
 from lodewell.judge.test.nearest import nearest_n
@@ -23,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 _ATOMS, _FRAMES = 4_000, 200  # of one batch
 _FLOOR = {"energy": 1e-7, "force": 1e-5, "stress": 1e-7}  # standard deviations below this are rounding
-_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 def errors_of(
@@ -181,8 +181,8 @@ class Tallies:
     def _stress(
         self, reference: Floats, stress: Floats, bar: Floats | None, kind: int, both: tuple[_Sums, _Sums]
     ) -> None:
-        wanted, got = _six(reference), _six(stress)
-        sigma = np.full(6, np.nan) if bar is None else _six(bar)
+        wanted, got = six(reference), six(stress)
+        sigma = np.full(6, np.nan) if bar is None else six(bar)
         for sums in both:
             sums.tally["stress"].add(got - wanted, wanted)
             sums.bars["stress"].add(got - wanted, sigma)
@@ -212,8 +212,3 @@ class Tallies:
             Points(self._rows("energy"), self._rows("force"), self._rows("stress"), tuple(self.kinds)),
             self.potential.calibrated,
         )  # fmt: skip
-
-
-def _six(tensor: Floats) -> Floats:
-    """Return the six components in Voigt's order."""
-    return np.array([tensor[i, j] for i, j in _VOIGT])

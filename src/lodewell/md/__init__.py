@@ -1,0 +1,1 @@
+"""Molecular dynamics: atoms that move in time under a potential."""
