@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from typer.testing import CliRunner
 
 import lodewell
@@ -17,7 +18,7 @@ from lodewell.crystals.write import write_crystals
 from lodewell.derive import run as pipeline
 from lodewell.derive.chunk import HoldOut
 from lodewell.derive.options import DeriveOptions
-from lodewell.errors import BadFile
+from lodewell.errors import BadFile, BadOption
 
 from .crystals import REAL, real_crystals
 from .test_derive import same_table
@@ -236,3 +237,18 @@ def test_the_command(tmp_path):
     assert about["left_out"]["held out"] >= 1
     assert about["curves"] == len(lodewell.load(out).pairs_pz)
     assert lodewell.load(out).about["crystals_used"] == about["crystals_used"]
+
+
+@pytest.mark.parametrize("wrap", [list, iter], ids=["list", "stream"])
+def test_what_is_no_crystal_is_refused_with_its_place(wrap):
+    salt = bulk("NaCl", "rocksalt", a=5.6)
+    for wrong, why in ((3, "crystal 1 is of the type int: give ase.Atoms"), ("a.cif", "crystal 1 is of the type str")):
+        with pytest.raises(BadOption, match=why):
+            lodewell.derive(wrap([salt, wrong]), **OPTIONS)
+
+
+def test_one_crystal_is_a_list_of_one():
+    salt = bulk("NaCl", "rocksalt", a=5.6)
+    one, many = (lodewell.derive(given, **OPTIONS) for given in (salt, iter([salt])))
+    assert one.about["crystals_used"] == 1
+    np.testing.assert_array_equal(one.u_pk, many.u_pk)

@@ -14,6 +14,7 @@ import numpy as np
 from ase import Atoms
 
 from lodewell.crystals.batch import Floats
+from lodewell.crystals.given import given_list
 from lodewell.crystals.paths import find_files, passed_over
 from lodewell.crystals.read import Chunk, chunks
 from lodewell.derive.calibrate import energy_scale
@@ -23,7 +24,7 @@ from lodewell.derive.known import known_energies
 from lodewell.derive.options import DeriveOptions
 from lodewell.derive.pair_sums import PairSums
 from lodewell.derive.tables import build
-from lodewell.errors import BadFile
+from lodewell.errors import BadFile, BadOption
 from lodewell.files import check_writable
 from lodewell.interrupts import uninterrupted
 from lodewell.options import options_of
@@ -39,7 +40,7 @@ _CHUNK = 500
 
 @options_of(DeriveOptions)
 def derive(
-    crystals: str | Path | Sequence[str | Path] | Iterable[Atoms],
+    crystals: Atoms | str | Path | Iterable[Atoms | str | Path],
     *,
     out: str | Path | None = None,
     hold_out: HoldOut | None = None,
@@ -69,16 +70,18 @@ def derive(
 
     Raises:
         BadFile: when no crystal can be used, or an input or output is out of reach.
-        BadOption: when options are out of range.
+        BadOption: when options are out of range, or something given is no crystal.
     """
     table_points(options.cutoff)  # refuses a cutoff between two bins before the work, not after
     kept_back = hold_out or HoldOut()
+    given = crystals if isinstance(crystals, Iterator) else given_list(crystals)
+    paths = _paths(given)
     if out is not None:
         check_writable(out)
     with Run("derive", workers=workers, cluster=cluster, progress=progress, restart=restart) as run:
-        run.fingerprint = _fingerprint(_paths(crystals), options, kept_back)
-        checkpoint = Checkpoint.beside(out if _paths(crystals) else None, run.fingerprint)
-        derivation, resumed = _mine_all(crystals, options, kept_back, checkpoint, run)
+        run.fingerprint = _fingerprint(paths, options, kept_back)
+        checkpoint = Checkpoint.beside(out if paths else None, run.fingerprint)
+        derivation, resumed = _mine_all(paths or given, options, kept_back, checkpoint, run)
         if not len(derivation.sums.rows):
             raise BadFile(_why_nothing(derivation))
         run.lap("mining")
@@ -90,11 +93,11 @@ def derive(
         run.lap("table")
         table = table.with_known(known_energies(table, derivation, run))
         run.lap("known energies")
-        notes["passed_over"] = passed_over(_paths(crystals))
+        notes["passed_over"] = passed_over(paths)
         table.about = _about(derivation, options, run, notes)
         if out is not None:
             file = table.save(out, licence="derived data; attribution as in about", paper=PAPER)
-            write_summary(file, _summary(run, table, crystals, calibrate, options, resumed, file))
+            write_summary(file, _summary(run, table, paths, calibrate, options, resumed, file))
             checkpoint.done()
     return table
 
@@ -136,16 +139,18 @@ def _mine_all(
     return derivation, resumed
 
 
-def _paths(crystals: Any) -> list[str]:
+def _paths(given: Any) -> list[str]:
     """Return the paths of crystals in files, none for crystals in memory."""
-    given = [crystals] if isinstance(crystals, str | Path) else crystals
     are_paths = isinstance(given, Sequence) and all(isinstance(c, str | Path) for c in given)
     return [str(path) for path in given] if are_paths else []
 
 
-def _grouped(crystals: Iterable[Atoms]) -> Iterator[list[Atoms]]:
+def _grouped(crystals: Iterable[Any]) -> Iterator[list[Atoms]]:
+    """Yield crystals in memory by the chunk."""
     group: list[Atoms] = []
-    for atoms in crystals:
+    for k, atoms in enumerate(crystals):
+        if not isinstance(atoms, Atoms):
+            raise BadOption(f"crystal {k} is of the type {type(atoms).__name__}: give ase.Atoms alone, or paths alone")
         group.append(atoms)
         if len(group) == _CHUNK:
             yield group
@@ -208,12 +213,12 @@ def _about(derivation: Derivation, options: DeriveOptions, run: Run, notes: dict
 
 
 def _summary(
-    run: Run, table: Statistical, crystals: Any, calibrate: Any, options: DeriveOptions, resumed: int, file: Path
+    run: Run, table: Statistical, paths: Sequence[str], calibrate: Any, options: DeriveOptions, resumed: int, file: Path
 ) -> dict[str, Any]:
     about = {
         name: value for name, value in table.about.items() if name not in ("options", "inputs", "seconds", "paper")
     }
-    given = {"crystals": _paths(crystals) or "memory", "calibrate": calibrate, "passed_over": about.pop("passed_over")}
+    given = {"crystals": paths or "memory", "calibrate": calibrate, "passed_over": about.pop("passed_over")}
     return run.summary(
         inputs=given, options=options, results=about, seed=options.seed, resumed=resumed, outputs=[file],
     )  # fmt: skip
