@@ -84,12 +84,12 @@ def folder(tmp_path_factory) -> Path:
 
 
 def fit_gap(folder):
-    lodewell.fit_gap(lodewell.LabelledSource(folder / "frames.extxyz"), lodewell.GAPOptions(points=10))
+    lodewell.fit_gap(folder / "frames.extxyz", points=10)
 
 
 def fit_meam(folder):
     options = lodewell.MEAMOptions(restarts=2, members=1, most_steps=2)
-    lodewell.fit_meam(lodewell.LabelledSource(folder / "frames.extxyz"), options)
+    lodewell.fit_meam(folder / "frames.extxyz", options)
 
 
 def train(folder):
@@ -109,7 +109,7 @@ CALLS = {
     "export": lambda folder: lodewell.export("spp", to="csv", elements="Na,Cl", out=folder / "curves"),
     "fit_gap": fit_gap,
     "fit_meam": fit_meam,
-    "fit_uf": lambda folder: lodewell.fit_uf(lodewell.LabelledSource(folder / "frames.extxyz")),
+    "fit_uf": lambda folder: lodewell.fit_uf(folder / "frames.extxyz"),
     "lattice_sum": lambda folder: lodewell.lattice_sum(bulk("NaCl", "rocksalt", a=5.64)),
     "lattice_sum_gradients": lambda folder: lodewell.lattice_sum_gradients(bulk("NaCl", "rocksalt", a=5.64)),
     "load": lambda folder: lodewell.load("spp"),

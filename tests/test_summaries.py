@@ -28,6 +28,7 @@ TRAIN = (
 )
 COMMANDS = {  # words after `lodewell`, and where the results go
     "derive": (f"derive {REAL} --recipe spp-2024 --workers 1", "table.lodewell"),
+    "fit uf": ("fit uf --train copper.extxyz --no-three-body --intervals 8 --workers 1", "uf.lodewell"),
     "relax": ("relax copper.extxyz -p morse.lodewell --max-steps 5 --best 1 --workers 1", "relaxed"),
     "check": ("check morse.lodewell --elements Cu", "check.json"),
     "train": (f"train --data salts.extxyz {TRAIN}", "trained"),
@@ -75,7 +76,7 @@ def test_a_run_leaves_one_kind_of_summary(folder, command):
     assert all(word in json.dumps(summary["inputs"]) for word in given)
 
 
-@pytest.mark.parametrize("command", ["derive", "relax"])
+@pytest.mark.parametrize("command", ["derive", "fit uf", "relax"])
 def test_a_run_is_repeated_from_its_summary(folder, tmp_path, command):
     """The words of the summary make the run again: another process, and the same fingerprint and results."""
     words = COMMANDS[command][0].split()

@@ -22,13 +22,13 @@ BLOCK = re.compile(r'^```(bash|python) exec="on"[^\n]*\n(.*?)^```', re.DOTALL | 
 @pytest.fixture(scope="module")
 def potential() -> lodewell.UF:
     options = lodewell.UFOptions(intervals_3body=6)
-    return lodewell.fit_uf(lodewell.LabelledSource(FRAMES / "train.extxyz.gz", options), options)
+    return lodewell.fit_uf(FRAMES / "train.extxyz.gz", options)
 
 
 @pytest.fixture(scope="module")
 def gap() -> lodewell.GAP:
     options = lodewell.GAPOptions(points=300)
-    return lodewell.fit_gap(lodewell.LabelledSource(FRAMES / "train.extxyz.gz", options), options)
+    return lodewell.fit_gap(FRAMES / "train.extxyz.gz", options)
 
 
 def test_no_frame_is_in_both_sets():

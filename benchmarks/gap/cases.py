@@ -22,9 +22,9 @@ from ase.units import GPa
 from benchmarks import harness
 from benchmarks.mlearn import file_of
 from lodewell.crystals.labels.read import Labelled
-from lodewell.fit.data import LabelledSource
 from lodewell.fit.gap.options import GAPOptions
 from lodewell.fit.gap.run import fit_gap_files
+from lodewell.fit.run import fit_to
 from lodewell.potentials.gap.gap import GAP
 from lodewell.potentials.store import load
 
@@ -62,7 +62,7 @@ def fit(element: str, case: str, chosen: GAPOptions | None = None) -> tuple[GAP,
     """Fit, keep the potential, and return it with its facts and the processor time that it took."""
     chosen = chosen or options(element, case)
     start = time.process_time()
-    fitted = fit_gap_files(LabelledSource(file_of(element, "train"), chosen), chosen)
+    fitted = fit_to(fit_gap_files, "gap", file_of(element, "train"), chosen)
     seconds = time.process_time() - start
     assert isinstance(fitted.potential, GAP)
     CACHE.mkdir(parents=True, exist_ok=True)

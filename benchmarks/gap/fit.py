@@ -37,7 +37,7 @@ STAGES = {
 
 
 class Laps:
-    """Processor time and the largest memory so far by what was going on; it is the `report` of a fit."""
+    """Processor time and the largest memory so far by what was going on; it is the `progress` of a fit."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(STAGES, 0.0)
@@ -56,10 +56,11 @@ def child(path: str, points: int, case: str) -> None:
     """Fit a file in this process, with or without uncertainties, and print what it took."""
     start = time.process_time()
     from benchmarks.gap.cases import same_options
-    from lodewell.fit.data import LabelledSource
+    from lodewell.fit.data import LabelledData
     from lodewell.fit.gap.options import GAPOptions
     from lodewell.fit.gap.run import fit_gap_files
     from lodewell.fit.linear.least_squares import Streamed
+    from lodewell.record import Run
 
     out: dict[str, Any] = {"imports": time.process_time() - start, "imported_MB": peak_memory_MB()}
     add = Streamed.add
@@ -72,9 +73,9 @@ def child(path: str, points: int, case: str) -> None:
     Streamed.add = timed  # type: ignore[method-assign]
     options = GAPOptions(points=points) if case == "default" else same_options("Si", points, uncertainty=case != "bare")
     laps = Laps()
-    train = LabelledSource(path, options)
+    train = LabelledData(path, options)
     frames = train.survey.frames
-    fitted = fit_gap_files(train, options, report=laps)
+    fitted = fit_gap_files(train, options, out=None, run=Run("fit gap", progress=laps))
     laps("solving")
     laps.seconds["rows"] -= laps.seconds["folding"]
     atoms = int(train.survey.columns.atoms_f.sum())

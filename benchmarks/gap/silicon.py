@@ -29,9 +29,9 @@ import lodewell  # noqa: E402
 from benchmarks.gap.cases import CACHE, errors  # noqa: E402
 from benchmarks.mlearn import file_of  # noqa: E402
 from lodewell.crystals.labels.read import Labelled, read_labels  # noqa: E402
-from lodewell.fit.data import LabelledSource  # noqa: E402
 from lodewell.fit.gap.options import GAPOptions  # noqa: E402
 from lodewell.fit.gap.run import fit_gap_files  # noqa: E402
+from lodewell.fit.run import fit_to  # noqa: E402
 from lodewell.potentials.gap.gap import GAP  # noqa: E402
 
 RANDOM = DATA / "silicon-random"
@@ -110,7 +110,7 @@ def measured(case: str, points: int, frames: int) -> dict[str, Any]:
     given = {"energy_sigma": 0.001, "force_sigma": 0.1, "virial_sigma": 0.05} if case == "height" else {}
     options = GAPOptions(points=points, **given)
     start = time.process_time()
-    fitted = fit_gap_files(LabelledSource([str(path) for path in paths], options), options)
+    fitted = fit_to(fit_gap_files, "gap", paths, options)
     assert isinstance(fitted.potential, GAP)
     facts = {**fitted.facts, "notes": list(fitted.notes), "cpu_seconds": time.process_time() - start}
     fitted.potential.save(CACHE / f"silicon-{case}.lodewell", **fitted.facts)

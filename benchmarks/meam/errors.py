@@ -19,9 +19,9 @@ import numpy as np  # noqa: E402
 
 from benchmarks.mlearn import file_of  # noqa: E402
 from lodewell.crystals.labels.read import read_labels  # noqa: E402
-from lodewell.fit.data import LabelledSource  # noqa: E402
 from lodewell.fit.meam.options import MEAMOptions  # noqa: E402
 from lodewell.fit.meam.run import fit_meam_files  # noqa: E402
+from lodewell.fit.run import fit_to  # noqa: E402
 
 # s-MEAM as published by Vita & Trinkle, Comput. Mater. Sci. 200, 110752 (2021): test errors, the energy as an RMSE
 # after a shift (meV/atom), the force as an MAE of components (eV/Å).
@@ -36,7 +36,7 @@ def fit(element: str) -> dict[str, Any]:
     start, cpu = time.perf_counter(), time.process_time()
     out = RESULTS / "meam" / f"{element}.lodewell"
     out.parent.mkdir(parents=True, exist_ok=True)
-    fitted = fit_meam_files(LabelledSource(file_of(element, "train")), MEAMOptions(), out=out, workers=1)
+    fitted = fit_to(fit_meam_files, "meam", file_of(element, "train"), MEAMOptions(), out=out, workers=1)
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
     fitted.potential.save(out, **fitted.facts)
     frames = list(read_labels(file_of(element, "test")))

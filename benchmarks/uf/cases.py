@@ -12,8 +12,7 @@ from typing import Any
 
 from benchmarks import harness
 from benchmarks.mlearn import file_of
-from lodewell.fit.data import LabelledSource
-from lodewell.fit.run import Fitted
+from lodewell.fit.run import FitResult, fit_to
 from lodewell.fit.uf.options import UFOptions
 from lodewell.fit.uf.run import fit_uf_files
 from lodewell.potentials.store import load
@@ -46,7 +45,7 @@ def fit(element: str, case: str) -> tuple[UF, dict[str, Any]]:
     """Fit, keep the potential, and return it with its facts and the processor time that it took."""
     chosen = options(element, case)
     start = time.process_time()
-    fitted: Fitted = fit_uf_files(LabelledSource(file_of(element, "train"), chosen), chosen)
+    fitted: FitResult = fit_to(fit_uf_files, "uf", file_of(element, "train"), chosen)
     seconds = time.process_time() - start
     assert isinstance(fitted.potential, UF)
     kept(element, case).parent.mkdir(parents=True, exist_ok=True)

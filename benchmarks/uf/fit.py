@@ -25,7 +25,7 @@ STAGES = {"reading": "reading, looking", "distances": "distances, knots", "rows"
 
 
 class Laps:
-    """Processor time and the largest memory so far by what was going on; it is the `report` of a fit."""
+    """Processor time and the largest memory so far by what was going on; it is the `progress` of a fit."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(STAGES, 0.0)
@@ -45,9 +45,10 @@ def child(fits: int) -> None:
     start = time.process_time()
     from benchmarks.mlearn import file_of
     from benchmarks.uf.cases import options
-    from lodewell.fit.data import LabelledSource
+    from lodewell.fit.data import LabelledData
     from lodewell.fit.linear.least_squares import Streamed
     from lodewell.fit.uf.run import fit_uf_files
+    from lodewell.record import Run
 
     out: dict[str, Any] = {"imports": time.process_time() - start, "imported_MB": peak_memory_MB()}
     add = Streamed.add
@@ -60,9 +61,9 @@ def child(fits: int) -> None:
     Streamed.add = timed  # type: ignore[method-assign]
     for _ in range(fits):
         laps = Laps()
-        train = LabelledSource(file_of("Si", "train"), options("Si", "same"))
+        train = LabelledData(file_of("Si", "train"), options("Si", "same"))
         frames = train.survey.frames
-        fitted = fit_uf_files(train, options("Si", "same"), report=laps)
+        fitted = fit_uf_files(train, options("Si", "same"), out=None, run=Run("fit uf", progress=laps))
         laps("solving")
         laps.seconds["rows"] -= laps.seconds["folding"]
     out |= {"frames": frames, "coefficients": fitted.facts["coefficients"], "written_MB": written_MB()}

@@ -46,15 +46,16 @@ def atoms(cells: str) -> dict[str, float]:
 
 def frames(path: str) -> dict[str, float]:
     """Fit to a file of frames."""
-    from lodewell.fit.data import LabelledSource
+    from lodewell.fit.data import LabelledData
     from lodewell.fit.uf.options import UFOptions
     from lodewell.fit.uf.run import fit_uf_files
+    from lodewell.record import Run
 
     options = UFOptions(**BASIS, uncertainty=False)  # type: ignore[arg-type]
 
     def once(file: str) -> tuple[int, int]:
-        train = LabelledSource(file, options)
-        return len(train), fit_uf_files(train, options).facts["coefficients"]
+        train = LabelledData(file, options)
+        return len(train), fit_uf_files(train, options, out=None, run=Run("fit uf")).facts["coefficients"]
 
     once(path.replace(Path(path).name, WARM))  # loads the kernels
     start = time.process_time()

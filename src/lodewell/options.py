@@ -11,7 +11,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, TypeVar, get_type_hints
 
 from lodewell.config import convert
@@ -19,6 +19,25 @@ from lodewell.errors import BadOption, UnknownOption, did_you_mean
 
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Unsaid:
+    """Stands in a field for its default until it is known that nothing else, such as a preset, fills it.
+
+    So what a user said is told from the default even where the two are equal.
+    """
+
+    value: Any
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def unsaid(value: Any) -> Any:
+    """Return the default of a field that other options may fill; the class says when, in a method of its own."""
+    return Unsaid(value)
+
 
 _WIDTH = 100  # of docstrings that are put together
 

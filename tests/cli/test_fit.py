@@ -10,12 +10,14 @@ import pytest
 from tests.crystals.labelled import COPPER, EDGE, labelled, rattled, write
 
 import lodewell
+from lodewell.cli._fit_common import _judge
 from lodewell.compiling import COMPILING
 from lodewell.crystals.read import read_crystals
 from lodewell.errors import BadFile
 from lodewell.fit.labelled_options import LabelledOptions
-from lodewell.fit.run import FitJob, Fitted, run_fit
+from lodewell.fit.run import FitJob, FitResult, look, run_fit
 from lodewell.judge.test.run import test as compare
+from lodewell.record import Run
 
 FAST = ["--no-three-body", "--intervals", "10", "--workers", "1"]
 
@@ -34,30 +36,29 @@ def fit(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[
     return subprocess.run(line, capture_output=True, text=True, timeout=300, check=False, cwd=cwd)
 
 
-def well_depth(train, options, *, out, workers, cluster, report) -> Fitted:
+def well_depth(train, options, *, out, run) -> FitResult:
     """Fit the depth of a Morse curve of known shape: one number, by least squares on energies and forces."""
     rows, right = [], []
     for k, frame in enumerate(train):
         (unit,) = lodewell.Morse({"Cu-Cu": (1.0, 1.3588, 2.866)}, cutoff=6.0).evaluate([frame.atoms])
         rows.append(np.append(unit.forces_nc, unit.energy))
         right.append(np.append(frame.forces_nc, frame.energy))
-        report("fitting", k, len(train))
+        run.progress("fitting", k, len(train))
     a, b = np.concatenate(rows), np.concatenate(right)
     depth = float(a @ b / (a @ a))
     potential = lodewell.Morse({"Cu-Cu": (depth, 1.3588, 2.866)}, cutoff=6.0)
-    return Fitted(potential, {"depth": depth}, ("one number only",), {"shape": "Morse"})
+    return FitResult(potential, {"depth": depth}, ("one number only",), {"shape": "Morse"})
 
 
 def test_the_frame_of_a_fit(data, tmp_path):
-    said, seen = [], []
+    said = []
     job = FitJob(
         "morse", [data / "train.extxyz"], [data / "test.extxyz"], tmp_path / "new" / "Cu", LabelledOptions(seed=3)
     )
-    outcome = run_fit(
-        job, well_depth, lambda stage, done, total: said.append((stage, done, total)),
-        lambda train, test: seen.append((len(train), len(test))),
-    )  # fmt: skip
-    assert seen == [(18, 6)]
+    with Run("fit", progress=lambda stage, done=0, total=None: said.append((stage, done, total))) as run:
+        looked = look(job, run)
+        assert [len(part) for part in looked] == [18, 6]
+        outcome = run_fit(job, well_depth, run, looked, _judge)
     assert outcome.fitted.facts["depth"] == pytest.approx(0.3429, abs=1e-6)
     assert outcome.file == tmp_path / "new" / "Cu.lodewell"
     assert ("fitting", 17, 18) in said
@@ -70,15 +71,15 @@ def test_the_frame_of_a_fit(data, tmp_path):
     )
     summary = json.loads((tmp_path / "new" / "Cu.summary.json").read_text())
     assert summary == json.loads(json.dumps(outcome.summary))
-    assert summary["train"]["frames"] == 18
-    assert summary["test"]["files"] == [str(data / "test.extxyz")]
+    assert summary["inputs"]["train"]["frames"] == 18
+    assert summary["inputs"]["test"]["files"] == [str(data / "test.extxyz")]
     assert summary["seed"] == summary["options"]["seed"] == 3
     assert summary["versions"]["numpy"] == np.__version__
-    assert summary["depth"] == outcome.fitted.facts["depth"]
-    assert summary["shape"] == "Morse"
+    assert summary["results"]["depth"] == outcome.fitted.facts["depth"]
+    assert summary["results"]["shape"] == "Morse"
     assert summary["notes"] == ["one number only"]
-    assert summary["errors"]["force"]["mae"] < 1e-6
-    assert set(summary["seconds"]) == {"reading", "fitting", "testing"}
+    assert summary["results"]["errors"]["force"]["mae"] < 1e-6
+    assert set(summary["seconds"]) == {"reading", "fitting", "testing", "total"}
     write(tmp_path / "new" / "a.extxyz", rattled(1))
     assert len(list(read_crystals(tmp_path / "new"))) == 1  # a summary is no crystal
 
@@ -93,10 +94,10 @@ def test_nothing_is_computed_before_everything_is_sound(data, tmp_path):
     train = [data / "train.extxyz"]
     for test, why in (([tmp_path / "nickel.extxyz"], "the test data hold Ni"), (train, "18 test frames are training")):
         with pytest.raises(BadFile, match=why):
-            run_fit(FitJob("x", train, test, tmp_path / "x.lodewell", LabelledOptions()), never)
+            run_fit(FitJob("x", train, test, tmp_path / "x.lodewell", LabelledOptions()), never, Run("fit"))
     (tmp_path / "taken.lodewell").mkdir()
     with pytest.raises(BadFile, match="cannot be written"):
-        run_fit(FitJob("x", train, [], tmp_path / "taken.lodewell", LabelledOptions()), never)
+        run_fit(FitJob("x", train, [], tmp_path / "taken.lodewell", LabelledOptions()), never, Run("fit"))
 
 
 def test_help_names_families_and_explains_options():
@@ -131,7 +132,7 @@ def test_a_fit_from_the_command_line(data, tmp_path):
     assert summary["options"]["seed"] == 4
     assert summary["options"]["config_weights"] == {"Rattled": 2.0}
     errors = compare(tmp_path / "Cu.lodewell", data / "test.extxyz")
-    assert errors.overall.force.mae == pytest.approx(summary["errors"]["force"]["mae"])
+    assert errors.overall.force.mae == pytest.approx(summary["results"]["errors"]["force"]["mae"])
     assert errors.overall.force.mae < 0.1 * 0.5  # a tenth of the forces
     perfect = rattled(1, strain=0.0, rattle=0.0)
     (found,) = lodewell.load(tmp_path / "Cu.lodewell").evaluate(perfect)
@@ -143,10 +144,10 @@ def test_json_for_machines_and_training_data_alone(data, tmp_path):
     done = fit("uf", "--train", data / "train.extxyz", "--out", tmp_path / "Cu.lodewell", "--json", *FAST)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
-    assert summary["errors"] is None
-    assert summary["test"] is None
-    assert summary["family"] == "uf"
-    assert Path(summary["potential"]).exists()
+    assert summary["results"]["errors"] is None
+    assert summary["inputs"]["test"] is None
+    assert summary["results"]["family"] == "uf"
+    assert Path(summary["outputs"][0]).exists()
 
 
 def bad_frame(path: Path, change) -> Path:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lodewell.crystals.labels.survey import survey_labels
 from lodewell.errors import BadFile, BadOption
-from lodewell.fit.data import Folds, LabelledSource, check_together, frame_weight, stress_rows
+from lodewell.fit.data import Folds, LabelledData, check_together, frame_weight, stress_rows
 from lodewell.fit.labelled_options import LabelledOptions
 from lodewell.fit.reference import reference_energies
 from tests.crystals.labelled import labelled, rattled, write
@@ -32,7 +32,7 @@ def options(**given) -> LabelledOptions:
 
 
 def test_a_source_is_read_again_and_again_and_in_workers(files):
-    source = LabelledSource(files[0])
+    source = LabelledData(files[0])
     frames = list(source)
     assert len(frames) == len(source) == 24
     assert [f.energy for f in source] == [f.energy for f in frames]
@@ -44,20 +44,20 @@ def test_frames_that_cannot_be_used_are_left_out_everywhere(tmp_path):
     crystals = labelled(rattled(40))
     crystals[3].info["REF_energy"] = np.nan
     crystals[11].info["REF_energy"] += 1e5  # told from the others alone
-    source = LabelledSource(write(tmp_path / "a.extxyz", crystals), options())
+    source = LabelledData(write(tmp_path / "a.extxyz", crystals), options())
     wanted = [k for k in range(40) if k not in (3, 11)]
     assert [f.frame for f in source] == wanted
     assert [f.frame for chunk in source.chunks(9) for f in chunk.read()[0]] == wanted
     assert [bad.frame for bad in source.survey.refused] == [3, 11]
     with pytest.raises(BadFile, match=r"2 of 40 frames cannot be used, more than 1 %: .*frame 3: .*NaN.*frame 11"):
-        list(LabelledSource(tmp_path / "a.extxyz", options(max_bad=0.01)))
+        list(LabelledData(tmp_path / "a.extxyz", options(max_bad=0.01)))
 
 
 def test_one_frame_is_refused(tmp_path, files):
     path = write(tmp_path / "one.extxyz", labelled(rattled(1, seed=9)))
     with pytest.raises(BadFile, match=r"one.extxyz: there is one labelled frame; a fit needs several"):
-        list(LabelledSource(path))
-    test = check_together(LabelledSource(files[0]), LabelledSource(path, testing=True))
+        list(LabelledData(path))
+    test = check_together(LabelledData(files[0]), LabelledData(path, testing=True))
     assert len(list(test)) == 1
 
 
@@ -66,7 +66,7 @@ def test_a_few_energies_without_forces_are_refused_and_many_are_not(tmp_path):
         crystals = labelled(rattled(count))
         for atoms in crystals:
             del atoms.arrays["REF_forces"], atoms.info["REF_stress"]
-        source = LabelledSource(write(tmp_path / f"{count}.extxyz", crystals))
+        source = LabelledData(write(tmp_path / f"{count}.extxyz", crystals))
         if count < 20:
             with pytest.raises(
                 BadFile, match=r"19.extxyz: there are no forces, and 19 energies alone determine no pot"
@@ -81,13 +81,13 @@ def test_a_config_type_that_nobody_has(files):
     with pytest.raises(
         BadOption, match=r"--config-weights Straned: no frame .* \(did you mean 'Strained'\?\); there are"
     ):
-        len(LabelledSource(files[0], options(config_weights={"Straned": 2.0})))
+        len(LabelledData(files[0], options(config_weights={"Straned": 2.0})))
 
 
 def test_weights_of_frames(tmp_path):
     crystals = labelled(rattled(4))
     crystals[2].info["weight"] = 0.25
-    frames = LabelledSource(write(tmp_path / "a.extxyz", crystals))
+    frames = LabelledData(write(tmp_path / "a.extxyz", crystals))
     weights = [frame_weight(f, options(config_weights={"Rattled": 3.0})) for f in frames]
     assert weights == [3.0, 1.0, 0.75, 1.0]
 
@@ -98,9 +98,9 @@ def test_weights_of_frames(tmp_path):
 def test_an_element_of_the_test_that_the_training_data_lack(files, tmp_path):
     crystals = labelled(rattled(3))
     crystals[1].numbers[2] = 28
-    test = LabelledSource(write(tmp_path / "a.extxyz", crystals), testing=True)
+    test = LabelledData(write(tmp_path / "a.extxyz", crystals), testing=True)
     with pytest.raises(BadFile, match=r"a.extxyz, frame 1: the test data hold Ni, which the training data lack; add"):
-        check_together(LabelledSource(files[0]), test)
+        check_together(LabelledData(files[0]), test)
 
 
 def test_frames_in_both_are_refused_by_number_or_dropped(files, tmp_path):
@@ -111,28 +111,28 @@ def test_frames_in_both_are_refused_by_number_or_dropped(files, tmp_path):
         order = np.random.default_rng(0).permutation(len(atoms))
         atoms.arrays = {name: array[order] for name, array in atoms.arrays.items()}
     path = write(tmp_path / "a.extxyz", [*labelled(rattled(4, seed=5)), *again])
-    train, test = LabelledSource(files[0]), LabelledSource(path, testing=True)
+    train, test = LabelledData(files[0]), LabelledData(path, testing=True)
     pairs = "; ".join(f"{path}, frame {4 + k} = {files[0]}, frame {3 * k}" for k in range(3))
     with pytest.raises(BadFile) as refusal:
         check_together(train, test)
     assert str(refusal.value).startswith(f"3 test frames are training frames as well: {pairs}. A test on these says")
-    rest = check_together(LabelledSource(files[0], options(duplicates="drop")), test)
+    rest = check_together(LabelledData(files[0], options(duplicates="drop")), test)
     assert [f.frame for f in rest] == [0, 1, 2, 3]
     assert rest.survey.frames == len(rest) == 4
     assert [f.frame for chunk in rest.chunks(3) for f in chunk.read()[0]] == [0, 1, 2, 3]
-    assert len(check_together(LabelledSource(files[0], options(duplicates="keep")), test)) == 7
+    assert len(check_together(LabelledData(files[0], options(duplicates="keep")), test)) == 7
 
 
 def test_honest_test_data_pass(files):
-    test = LabelledSource(files[1], testing=True)
-    assert check_together(LabelledSource(files[0]), test) is test
+    test = LabelledData(files[1], testing=True)
+    assert check_together(LabelledData(files[0]), test) is test
 
 
 # Splits.
 
 
 def split(path: Path, count: int, seed: int = 0) -> list[tuple[int, str, str]]:
-    source = LabelledSource(path, options(folds=count, seed=seed))
+    source = LabelledData(path, options(folds=count, seed=seed))
     folds = source.folds()
     return [(folds.of(f), f.group, f.config_type) for f in source]
 
@@ -262,6 +262,6 @@ def test_given_references_and_lone_atoms_come_first(tmp_path):
 
 
 def test_a_source_settles_its_references(files):
-    source = LabelledSource(files[0], options(reference_energies={"Cu": -1.0}))
+    source = LabelledData(files[0], options(reference_energies={"Cu": -1.0}))
     assert source.references.energies == {29: -1.0}
     assert source.references.sources == {29: "given"}

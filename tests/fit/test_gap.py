@@ -14,7 +14,7 @@ from ase.io import read, write
 
 import lodewell
 from lodewell.errors import BadFile, BadOption
-from lodewell.fit.data import LabelledSource
+from lodewell.fit.data import LabelledData
 from lodewell.fit.distances import Distances
 from lodewell.fit.gap import stream as gap_stream
 from lodewell.fit.gap.options import GAPOptions
@@ -23,6 +23,7 @@ from lodewell.fit.gap.run import fit_gap_files
 from lodewell.fit.gap.space import lay_out
 from lodewell.fit.linear.evidence import Products, maximise
 from lodewell.fit.linear.least_squares import Streamed
+from lodewell.fit.run import fit_to
 from lodewell.fit.walls import repulsion
 from lodewell.potentials.gap.design import Design
 from lodewell.potentials.gap.gap import GAP
@@ -46,13 +47,13 @@ def frames(tmp_path_factory):
 
 
 def source(path, options=SMALL, **how):
-    return LabelledSource([path], options, **how)
+    return LabelledData([path], options, **how)
 
 
 @pytest.fixture(scope="module")
 def fitted(frames, tmp_path_factory):
     out = tmp_path_factory.mktemp("gap") / "si.lodewell"
-    found = fit_gap_files(source(frames), replace(SMALL, keep_rows=True), out=out)
+    found = fit_to(fit_gap_files, "gap", frames, replace(SMALL, keep_rows=True), out=out)
     found.potential.save(out)
     return out, found
 
@@ -100,7 +101,7 @@ def test_held_out_frames_are_predicted_and_error_bars_are_right(fitted):
 
 
 def test_what_is_left_open_is_chosen_and_explained(frames):
-    found = fit_gap_files(source(frames, OPEN), replace(OPEN, atom_sigma=0.0))
+    found = fit_to(fit_gap_files, "gap", frames, replace(OPEN, atom_sigma=0.0))
     assert found.facts["sigmas"]
     assert all(sigma > 0.0 for sigma in found.facts["sigmas"].values())
     assert any("width of the atoms" in note and "likelihood" in note for note in found.notes)
@@ -112,7 +113,7 @@ def test_what_is_left_open_is_chosen_and_explained(frames):
 def test_sigmas_by_config_type_frame_and_component_are_as_good_as_written_out(frames, tmp_path):
     """Half of σ for everything, said in four ways, gives the same potential."""
     half = replace(SMALL, energy_sigma=0.001, force_sigma=0.05, virial_sigma=0.025, uncertainty=False)
-    truth = fit_gap_files(source(frames), half).potential
+    truth = fit_to(fit_gap_files, "gap", frames, half).potential
     kinds = [kind for kind in source(frames).survey.config_types if kind]
     by_kind = replace(SMALL, config_sigmas=dict.fromkeys(kinds, "0.001:0.05:0.025"), uncertainty=False)
     marked = read(frames, ":")
@@ -128,15 +129,15 @@ def test_sigmas_by_config_type_frame_and_component_are_as_good_as_written_out(fr
     atoms = read(FRAMES / "test.extxyz.gz", 3)
     wanted = truth.evaluate(atoms)[0].forces_nc
     for other in (
-        fit_gap_files(source(frames), by_kind).potential,
-        fit_gap_files(source(path), replace(SMALL, uncertainty=False)).potential,
+        fit_to(fit_gap_files, "gap", frames, by_kind).potential,
+        fit_to(fit_gap_files, "gap", path, replace(SMALL, uncertainty=False)).potential,
     ):
         np.testing.assert_allclose(other.evaluate(atoms)[0].forces_nc, wanted, atol=1e-6)
 
 
 def test_workers_give_the_same(frames, fitted):
     atoms = read(FRAMES / "test.extxyz.gz", 3)
-    other = fit_gap_files(source(frames), replace(SMALL, uncertainty=False), workers=2).potential
+    other = fit_to(fit_gap_files, "gap", frames, replace(SMALL, uncertainty=False), workers=2).potential
     wanted = fitted[1].potential.evaluate(atoms)[0].forces_nc
     np.testing.assert_allclose(other.evaluate(atoms)[0].forces_nc, wanted, atol=1e-6)
 
@@ -144,22 +145,22 @@ def test_workers_give_the_same(frames, fitted):
 def test_a_fit_goes_on_where_it_was_interrupted(frames, tmp_path, monkeypatch):
     monkeypatch.setattr(gap_stream, "CHUNK", 4)
     out, options = tmp_path / "si.lodewell", replace(SMALL, uncertainty=False)
-    whole = fit_gap_files(source(frames), options, out=out).potential
+    whole = fit_to(fit_gap_files, "gap", frames, options, out=out).potential
     met = []
 
-    def pull_the_plug(stage, done, total):
+    def pull_the_plug(stage, done=0, total=None):
         if stage == "rows" and done >= 8:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_gap_files(source(frames), options, out=out, report=pull_the_plug)
+        fit_to(fit_gap_files, "gap", frames, options, out=out, progress=pull_the_plug)
     assert (tmp_path / "si.lodewell.partial").exists()
 
-    def note(stage, done, total):
+    def note(stage, done=0, total=None):
         if stage == "rows":
             met.append(done)
 
-    resumed = fit_gap_files(source(frames), options, out=out, report=note).potential
+    resumed = fit_to(fit_gap_files, "gap", frames, options, out=out, progress=note).potential
     assert met[0] > 8  # the first chunks were not folded again
     assert not (tmp_path / "si.lodewell.partial").exists()
     atoms = read(FRAMES / "test.extxyz.gz", 3)
@@ -169,7 +170,7 @@ def test_a_fit_goes_on_where_it_was_interrupted(frames, tmp_path, monkeypatch):
 def test_a_state_of_other_options_is_not_taken_up(frames, tmp_path):
     out = tmp_path / "si.lodewell"
     (tmp_path / "si.lodewell.partial").write_bytes(b"cut short")
-    found = fit_gap_files(source(frames), replace(SMALL, uncertainty=False), out=out)
+    found = fit_to(fit_gap_files, "gap", frames, replace(SMALL, uncertainty=False), out=out)
     assert found.potential.evaluate(bulk("Si"))[0].energy == pytest.approx(-10.8, abs=0.2)
 
 
@@ -179,10 +180,10 @@ def test_new_frames_extend_a_fit_as_if_they_had_been_there(frames, fitted, tmp_p
     write(tmp_path / "first.extxyz", marked[::2], format="extxyz")
     write(tmp_path / "second.extxyz", marked[1::2], format="extxyz")
     given = replace(SMALL, reference_energies={"Si": -5.0}, baseline="none", uncertainty=False)
-    first = fit_gap_files(source(tmp_path / "first.extxyz", given), replace(given, keep_rows=True), out=tmp_path / "a")
+    first = fit_to(fit_gap_files, "gap", tmp_path / "first.extxyz", replace(given, keep_rows=True), out=tmp_path / "a")
     first.potential.save(tmp_path / "a.lodewell")
     more = replace(given, extend=str(tmp_path / "a.rows"))
-    extended = fit_gap_files(source(tmp_path / "second.extxyz", more), more).potential
+    extended = fit_to(fit_gap_files, "gap", tmp_path / "second.extxyz", more).potential
     streamed, _ = Streamed.load(tmp_path / "a.rows")
     assert sum(streamed.count(kind) for kind in streamed.kinds) < sum(f.count for f in streamed.folded.values()) + 1
     test = read(FRAMES / "test.extxyz.gz", 3)
@@ -190,7 +191,7 @@ def test_new_frames_extend_a_fit_as_if_they_had_been_there(frames, fitted, tmp_p
     assert np.abs(extended.evaluate(test)[0].forces_nc - alone.evaluate(test)[0].forces_nc).max() > 1e-3
     # Everything at once, with the points of the first half.
     again = replace(given, extend=str(tmp_path / "a.rows"))
-    both = fit_gap_files(source(tmp_path / "second.extxyz", again), again, workers=2).potential
+    both = fit_to(fit_gap_files, "gap", tmp_path / "second.extxyz", again, workers=2).potential
     np.testing.assert_allclose(both.evaluate(test)[0].forces_nc, extended.evaluate(test)[0].forces_nc, atol=1e-6)
 
 
@@ -201,12 +202,12 @@ def test_what_was_taken_off_the_old_frames_is_taken_off_the_new_ones(frames, tmp
     write(tmp_path / "cold.extxyz", [a for a in marked if a.info["config_type"] != "AIMD-NVT"], format="extxyz")
     write(tmp_path / "melt.extxyz", melt, format="extxyz")
     options = replace(SMALL, uncertainty=False)
-    first = fit_gap_files(
-        source(tmp_path / "cold.extxyz"), replace(options, keep_rows=True), out=tmp_path / "a.lodewell"
+    first = fit_to(
+        fit_gap_files, "gap", tmp_path / "cold.extxyz", replace(options, keep_rows=True), out=tmp_path / "a.lodewell"
     )
     first.potential.save(tmp_path / "a.lodewell")
     more = replace(options, extend=str(tmp_path / "a.rows"))
-    extended = fit_gap_files(source(tmp_path / "melt.extxyz", more), more).potential
+    extended = fit_to(fit_gap_files, "gap", tmp_path / "melt.extxyz", more).potential
     assert extended.energies == first.potential.energies
     assert extended.baseline.cutoff == first.potential.baseline.cutoff
     old, new = (lodewell.test(extended, [tmp_path / f"{name}.extxyz"]) for name in ("cold", "melt"))
@@ -216,8 +217,8 @@ def test_what_was_taken_off_the_old_frames_is_taken_off_the_new_ones(frames, tmp
 
 @pytest.mark.parametrize("how", ["farthest", "leverage", "random"])
 def test_sparse_points_are_environments_of_the_data_each_once(frames, how):
-    found = fit_gap_files(source(frames), replace(SMALL, sparse=how, uncertainty=False))
-    again = fit_gap_files(source(frames), replace(SMALL, sparse=how, uncertainty=False))
+    found = fit_to(fit_gap_files, "gap", frames, replace(SMALL, sparse=how, uncertainty=False))
+    again = fit_to(fit_gap_files, "gap", frames, replace(SMALL, sparse=how, uncertainty=False))
     (soap,) = (t for t in found.potential.terms if t.descriptor.kind == "soap")
     assert len(np.unique(soap.points_md.round(8), axis=0)) == 40
     assert np.array_equal(soap.points_md, again.potential.terms[-1].points_md)  # seeded
@@ -227,7 +228,7 @@ def test_sparse_points_are_environments_of_the_data_each_once(frames, how):
 def test_the_farthest_points_span_more_than_random_ones(frames):
     logs = {}
     for how in ("farthest", "random"):
-        gap = fit_gap_files(source(frames), replace(SMALL, sparse=how, uncertainty=False)).potential
+        gap = fit_to(fit_gap_files, "gap", frames, replace(SMALL, sparse=how, uncertainty=False)).potential
         kernel = gap.kernels[-1].points_covariance() / SMALL.delta**2
         logs[how] = np.linalg.slogdet(kernel + 1e-10 * np.eye(40))[1]
     assert logs["farthest"] > logs["random"]
@@ -236,7 +237,7 @@ def test_the_farthest_points_span_more_than_random_ones(frames):
 def test_quotas_are_kept(frames):
     kinds = source(frames).survey.config_types
     options = replace(SMALL, quotas={"Surface": 15}, uncertainty=False)
-    gap = fit_gap_files(source(frames), options).potential
+    gap = fit_to(fit_gap_files, "gap", frames, options).potential
     assert "Surface" in kinds
     surface = []
     for frame in source(frames):
@@ -310,7 +311,7 @@ def test_several_elements_and_triplets(tmp_path):
         points=40, cutoff=4.0, n_max=3, l_max=2, three_body=True, points_3body=12, cutoff_3body=3.2, atom_sigma=0.5,
         length_2body=1.0, length_3body=1.0, reference_energies={"Cu": 0.0, "O": 0.0},
     )  # fmt: skip
-    found = fit_gap_files(source(tmp_path / "train.extxyz", options), options)
+    found = fit_to(fit_gap_files, "gap", tmp_path / "train.extxyz", options)
     names = {term.descriptor.name for term in found.potential.terms}
     assert {"distance O-Cu", "distance O-O", "soap Cu", "soap O", "angle Cu-O-Cu", "angle O-Cu-O"} <= names
     lodewell.check_potential(found.potential)
@@ -345,25 +346,25 @@ def test_a_sigma_of_a_frame_that_cannot_be_names_the_frame(frames, tmp_path):
     marked[2].info["energy_sigma"] = 0.0
     write(tmp_path / "bad.extxyz", marked, format="extxyz")
     with pytest.raises(Exception, match=r"bad.extxyz, frame 2: energy_sigma must be above 0"):
-        fit_gap_files(source(tmp_path / "bad.extxyz"), SMALL)
+        fit_to(fit_gap_files, "gap", tmp_path / "bad.extxyz", SMALL)
 
 
 def test_a_quota_without_frames_is_refused(frames):
     options = replace(SMALL, quotas={"Surfac": 5})
     with pytest.raises(BadOption, match=r"--quotas Surfac: no frame has this config_type.*Surface"):
-        fit_gap_files(source(frames, options), options)
+        fit_to(fit_gap_files, "gap", frames, options)
 
 
 def test_a_quota_beyond_its_environments_is_refused(frames):
     options = replace(SMALL, quotas={"Surface": 100_000})
     with pytest.raises(BadOption, match=r"Surface=100000: its frames hold \d+ different environments"):
-        fit_gap_files(source(frames, options), options)
+        fit_to(fit_gap_files, "gap", frames, options)
 
 
 def test_more_points_than_environments_are_refused(frames):
     options = replace(SMALL, points=1_000_000)
     with pytest.raises(BadOption, match=r"1,000,000 sparse points are wanted, and the data hold [\d,]+ different"):
-        fit_gap_files(source(frames, options), options)
+        fit_to(fit_gap_files, "gap", frames, options)
 
 
 def test_copies_of_one_frame_raise_the_jitter_and_say_so(tmp_path):
@@ -378,7 +379,7 @@ def test_copies_of_one_frame_raise_the_jitter_and_say_so(tmp_path):
         out.append(atoms)
     write(tmp_path / "same.extxyz", out, format="extxyz")
     options = replace(SMALL, delta=1e4, baseline="none", sparse="random")
-    found = fit_gap_files(source(tmp_path / "same.extxyz", options), options)
+    found = fit_to(fit_gap_files, "gap", tmp_path / "same.extxyz", options)
     assert any("nearly alike" in note and "eV²" in note for note in found.notes)
     assert np.isfinite(found.potential.evaluate(bulk("Si"))[0].energy)
 
@@ -394,7 +395,7 @@ def test_rows_of_another_fit_are_not_taken(fitted, tmp_path):
     other = GAP({14: 0.0}, fitted[1].potential.terms[:1])
     other.save(tmp_path / "x.lodewell")
     with pytest.raises(BadFile, match="rows"):
-        fit_gap_files(source(FRAMES / "train.extxyz.gz"), replace(SMALL, extend=str(rows)))
+        fit_to(fit_gap_files, "gap", FRAMES / "train.extxyz.gz", replace(SMALL, extend=str(rows)))
 
 
 def test_the_command(tmp_path):
@@ -404,7 +405,7 @@ def test_the_command(tmp_path):
     done = subprocess.run(line, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
-    assert summary["errors"]["force"]["mae"] < 0.25
+    assert summary["results"]["errors"]["force"]["mae"] < 0.25
     assert summary["seed"] == 0
     assert (tmp_path / "si.lodewell").exists()
     potential = lodewell.load(tmp_path / "si.lodewell")

@@ -11,14 +11,14 @@ from ase.calculators.emt import EMT
 from ase.io import write
 
 import lodewell
-from lodewell.fit.data import LabelledSource
+from lodewell.fit.data import LabelledData
 from lodewell.fit.gap.options import GAPOptions
 from lodewell.fit.gap.run import fit_gap_files
 from lodewell.fit.linear.balance import Goal
 from lodewell.fit.meam.options import MEAMOptions
 from lodewell.fit.meam.run import fit_meam_files
 from lodewell.fit.reference import binding_energies
-from lodewell.fit.run import doubts
+from lodewell.fit.run import doubts, fit_to
 from lodewell.fit.uf.options import UFOptions
 from lodewell.fit.uf.run import fit_uf_files
 
@@ -75,17 +75,17 @@ FITS = {
 @pytest.fixture(scope="module")
 def fits(files):
     """Fit each once a case: `fits(name, file, told)`."""
-    fit_uf_files(LabelledSource([files / "with_lone.extxyz"], UF), UF).potential.save(files / "emt.lodewell")
+    fit_to(fit_uf_files, "uf", [files / "with_lone.extxyz"], UF).potential.save(files / "emt.lodewell")
     done = {}
 
     def fitted(name, file, **told):
         key = (name, file, *told)
         if key not in done:
             fit, options = FITS[name]
-            if isinstance(options, GAPOptions) and options.baseline.endswith(".lodewell"):
+            if name == "gap on another potential":
                 options = replace(options, baseline=str(files / options.baseline))
             options = replace(options, reference_energies=told)
-            done[key] = fit(LabelledSource([files / file], options), options)
+            done[key] = fit_to(fit, name, [files / file], options)
         return done[key]
 
     return fitted
@@ -113,7 +113,7 @@ def test_an_embedding_keeps_the_energy_of_a_lone_atom(tmp_path):
         atoms.numbers[:] = 29
     write(tmp_path / "copper.extxyz", [labelled(atoms, "bulk") for atoms in frames])
     options = replace(UF, three_body=False, embed=True, embed_intervals=2, reference_energies={"Cu": 1.25})
-    potential = fit_uf_files(LabelledSource([tmp_path / "copper.extxyz"], options), options).potential
+    potential = fit_to(fit_uf_files, "uf", [tmp_path / "copper.extxyz"], options).potential
     assert potential.evaluate([Atoms(["Cu"])])[0].energy == pytest.approx(1.25, abs=1e-9)
 
 
@@ -127,7 +127,7 @@ def test_energies_do_not_pay_for_forces_when_lone_atoms_are_known(files, fits, n
 
 
 def test_the_binding_of_an_element_is_told_by_compositions(files):
-    train = LabelledSource([files / "with_lone.extxyz"])
+    train = LabelledData([files / "with_lone.extxyz"])
     binding = binding_energies(train.survey, train.references)
     assert train.references.sources == {28: "lone atoms", 29: "lone atoms"}
     # EMT has 0.00 eV for fcc crystals at rest; these are strained and rattled by some 0.2 eV an atom.

@@ -16,7 +16,7 @@ from ase.build import bulk
 from lodewell import ZBL, Batch, LennardJones
 from lodewell.crystals.labels.read import Labelled
 from lodewell.errors import BadOption, LodewellError
-from lodewell.fit.data import DEVIATORIC, LabelledSource
+from lodewell.fit.data import DEVIATORIC
 from lodewell.fit.meam.descent import Goal, descend, look, placed
 from lodewell.fit.meam.model import Layout, coefficients_of, from_potential, spline_of, to_potential
 from lodewell.fit.meam.options import MEAMOptions
@@ -25,6 +25,7 @@ from lodewell.fit.meam.run import fit_meam, fit_meam_files
 from lodewell.fit.meam.search import rounds
 from lodewell.fit.meam.start import random_start
 from lodewell.fit.meam.wall import walled
+from lodewell.fit.run import fit_to
 from lodewell.potentials.meam.meam import MEAM
 from lodewell.potentials.store import load, read_header
 from tests.potentials.made_up_meam import made_up_meam
@@ -191,7 +192,7 @@ def test_knots_of_u_stay_where_the_data_are():
 
 def test_a_known_potential_is_found_again(data):
     options = replace(QUICK, restarts=8, most_steps=150, tolerance=1e-4)
-    potential = fit_meam(LabelledSource(data, options), options)
+    potential = fit_meam(data, options)
     errors, labels = [], []
     for frame, result in zip(fresh := frames_of(TRUE, 12, seed=9), potential.evaluate([f.atoms for f in fresh]),
                              strict=True):  # fmt: skip
@@ -211,7 +212,7 @@ def test_two_elements_one_of_which_has_a_given_energy(tmp_path):
     true = made_up_meam("O", "Ti", seed=12)
     path = written(frames_of(true, 16, stress=False), tmp_path / "train.extxyz")
     options = replace(QUICK, restarts=2, members=1, knots=6, reference_energies={"O": -1.5, "Ti": 0.0})
-    fitted = fit_meam_files(LabelledSource(path, options), options)
+    fitted = fit_to(fit_meam_files, "meam", path, options)
     potential = fitted.potential
     assert potential.symbols == ("O", "Ti")
     assert potential.reference == {"O": -1.5, "Ti": 0.0}
@@ -227,17 +228,17 @@ class Enough(Exception):
 
 
 def test_an_interrupted_fit_leaves_the_best_so_far_and_goes_on(data, tmp_path):
-    whole = fit_meam_files(LabelledSource(data, QUICK), QUICK)
+    whole = fit_to(fit_meam_files, "meam", data, QUICK)
     out = tmp_path / "part.lodewell"
     told: list[int] = []
 
-    def interrupt(stage: str, done: int, total: int | None) -> None:
+    def interrupt(stage: str, done: int = 0, total: int | None = None) -> None:
         told.append(done)
         if done == 6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_meam_files(LabelledSource(data, QUICK), QUICK, out=out, report=interrupt)
+        fit_to(fit_meam_files, "meam", data, QUICK, out=out, progress=interrupt)
     assert max(told) == 6
     assert read_header(out)["about"]["interrupted"] is True
     early = load(out)
@@ -245,8 +246,8 @@ def test_an_interrupted_fit_leaves_the_best_so_far_and_goes_on(data, tmp_path):
     assert np.isfinite(early.evaluate(frames[0].atoms)[0].energy)
     assert (tmp_path / "part.lodewell.partial").exists()
     steps: list[str] = []
-    again = fit_meam_files(
-        LabelledSource(data, QUICK), QUICK, out=out, report=lambda stage, done, total: steps.append(stage)
+    again = fit_to(
+        fit_meam_files, "meam", data, QUICK, out=out, progress=lambda stage, done=0, total=None: steps.append(stage)
     )
     assert not (tmp_path / "part.lodewell.partial").exists()
     assert again.facts["members"] == whole.facts["members"]
@@ -307,35 +308,33 @@ def _finished_tasks(partial: Path) -> int:
 
 def test_workers_give_the_same_fit(data, tmp_path):
     options = replace(QUICK, restarts=3, members=1, most_steps=15)
-    one, two = (
-        fit_meam_files(LabelledSource(data, options), options, out=tmp_path / f"{n}", workers=n) for n in (1, 2)
-    )
+    one, two = (fit_to(fit_meam_files, "meam", data, options, out=tmp_path / f"{n}", workers=n) for n in (1, 2))
     assert two.facts["members"] == pytest.approx(one.facts["members"], rel=1e-6)
 
 
 def test_a_fit_begins_with_a_meam_or_with_pair_curves(data, tmp_path):
     options = replace(QUICK, restarts=1, members=1, most_steps=10, wall="zbl")
-    cold = fit_meam_files(LabelledSource(data, options), options)
+    cold = fit_to(fit_meam_files, "meam", data, options)
     start = replace(options, start=str(cold.potential.save(tmp_path / "cold")), most_steps=10)
-    warm = fit_meam_files(LabelledSource(data, start), start)
+    warm = fit_to(fit_meam_files, "meam", data, start)
     assert warm.facts["error_eV_per_A"] < cold.facts["error_eV_per_A"]
     lj = LennardJones({"Si-Si": (0.1, 2.3)}, cutoff=6.0).save(tmp_path / "lj")
-    pairs = fit_meam_files(LabelledSource(data, options), replace(options, start=str(lj)))
+    pairs = fit_to(fit_meam_files, "meam", data, replace(options, start=str(lj)))
     assert pairs.facts["error_eV_per_A"] == pytest.approx(cold.facts["error_eV_per_A"], rel=0.2)
     ar = LennardJones({"Ar-Ar": (0.1, 3.4)}, cutoff=6.0).save(tmp_path / "ar")
     with pytest.raises(BadOption, match=r"--start .*no curve for Si"):
-        fit_meam(LabelledSource(data, options), replace(options, start=str(ar)))
+        fit_meam(data, replace(options, start=str(ar)))
 
 
 def test_evolution_betters_its_beginning_and_says_when_it_is_not_there(data, monkeypatch):
     pytest.importorskip("cma")
     options = replace(QUICK, restarts=1, members=1, most_steps=1, knots=4, search="cma-es")
-    evolved = fit_meam_files(LabelledSource(data, options), options)
-    drawn = fit_meam_files(LabelledSource(data, options), replace(options, search="random"))
+    evolved = fit_to(fit_meam_files, "meam", data, options)
+    drawn = fit_to(fit_meam_files, "meam", data, replace(options, search="random"))
     assert evolved.facts["error_eV_per_A"] < drawn.facts["error_eV_per_A"]
     monkeypatch.setitem(sys.modules, "cma", None)
     with pytest.raises(LodewellError, match=r"pip install 'lodewell\[fit\]'"):
-        fit_meam(LabelledSource(data, options), options)
+        fit_meam(data, options)
 
 
 def test_the_wall_repels_and_changes_nothing_where_data_are():
@@ -366,7 +365,7 @@ def test_an_element_pair_without_data_is_named(tmp_path):
         relabelled.append(Labelled(frame.atoms, r.energy, r.forces_nc, None))
     path = written(relabelled, tmp_path / "train.extxyz")
     options = replace(QUICK, restarts=1, members=1, most_steps=5)
-    notes = fit_meam_files(LabelledSource(path, options), options).notes
+    notes = fit_to(fit_meam_files, "meam", path, options).notes
     assert any(note.startswith("O–Ti has no data within 5.00 Å") for note in notes)
 
 
@@ -395,12 +394,12 @@ def test_options_that_make_no_sense_are_refused(wrong, message):
 def test_an_angular_cutoff_inside_the_atoms_is_refused(data):
     options = replace(QUICK, angular_cutoff=2.0)
     with pytest.raises(BadOption, match="--angular-cutoff"):
-        fit_meam(LabelledSource(data, options), options)
+        fit_meam(data, options)
 
 
 def test_lone_atoms_are_data_like_others(tmp_path):
     frames = [*frames_of(TRUE, 8, stress=False), Labelled(Atoms("Si"), -1.5, np.zeros((1, 3)), None)]
     path = written(frames, tmp_path / "train.extxyz")
     options = replace(QUICK, restarts=1, members=1, most_steps=30)
-    potential = fit_meam(LabelledSource(path, options), options)
+    potential = fit_meam(path, options)
     assert potential.evaluate(Atoms("Si"))[0].energy == pytest.approx(-1.5, abs=0.3)

@@ -12,8 +12,9 @@ from ase.io import write
 
 import lodewell
 from lodewell.errors import BadOption
-from lodewell.fit.data import LabelledSource
+from lodewell.fit.data import LabelledData
 from lodewell.fit.distances import Distances
+from lodewell.fit.run import fit_to
 from lodewell.fit.uf.options import UFOptions
 from lodewell.fit.uf.rows import UFRows
 from lodewell.fit.uf.run import fit_uf_files
@@ -64,8 +65,7 @@ def smooth_uf(species=(14,)):
 @pytest.fixture(scope="module")
 def silicon(tmp_path_factory):
     path = labelled(smooth_uf(), tmp_path_factory.mktemp("uf") / "train.extxyz", frames=40)
-    source = LabelledSource(path, UFOptions())
-    return path, fit_uf_files(source, BARE, out=None)
+    return path, fit_to(fit_uf_files, "uf", path, BARE)
 
 
 def test_a_known_potential_is_found_again(silicon, tmp_path):
@@ -73,7 +73,7 @@ def test_a_known_potential_is_found_again(silicon, tmp_path):
     truth = smooth_uf()
     test = labelled(truth, tmp_path / "test.extxyz", frames=10, seed=9)
     errors = lodewell.test(fitted.potential, [test]).json()
-    spread = np.std(np.concatenate([f.forces_nc.ravel() for f in LabelledSource(test, UFOptions(), testing=True)]))
+    spread = np.std(np.concatenate([f.forces_nc.ravel() for f in LabelledData(test, UFOptions(), testing=True)]))
     assert errors["force"]["rmse"] < 0.03 * spread
     assert errors["energy"]["rmse"] < 2e-3
     assert errors["stress"]["rmse"] < 1e-3
@@ -108,8 +108,8 @@ def test_a_potential_with_everything_is_stored(silicon, tmp_path):
 def test_walls_repel_inside_the_shortest_distance_and_leave_the_data_alone(silicon, wall):
     path, bare = silicon
     options = replace(BARE, wall=wall, uncertainty=False)
-    walled = fit_uf_files(LabelledSource(path, options), options, out=None).potential
-    shortest = Distances.of(LabelledSource(path, options)).shortest[14, 14]
+    walled = fit_to(fit_uf_files, "uf", path, options, out=None).potential
+    shortest = Distances.of(LabelledData(path, options)).shortest[14, 14]
     inside = np.linspace(0.5 * shortest, 0.98 * shortest, 20)
     u, slope = walled.curve("Si-Si", inside)
     assert (slope < 0).all()
@@ -121,10 +121,10 @@ def test_walls_repel_inside_the_shortest_distance_and_leave_the_data_alone(silic
 def test_two_elements_and_workers_give_what_one_process_gives(tmp_path):
     path = labelled(smooth_uf((14, 32)), tmp_path / "train.extxyz", ("Si", "Ge"), frames=60)
     options = UFOptions(cutoff=4.6, cutoff_3body=3.2, intervals=8, intervals_3body=4, uncertainty=False)
-    one, two = (fit_uf_files(LabelledSource(path, options), options, out=None, workers=n) for n in (1, 2))
+    one, two = (fit_to(fit_uf_files, "uf", path, options, out=None, workers=n) for n in (1, 2))
     assert set(one.potential.pairs) == {(14, 14), (14, 32), (32, 32)}
     assert len(one.potential.triples) == 6
-    atoms = next(iter(LabelledSource(path, options))).atoms
+    atoms = next(iter(LabelledData(path, options))).atoms
     assert two.potential.evaluate(atoms)[0].energy == pytest.approx(one.potential.evaluate(atoms)[0].energy, abs=1e-6)
     errors = lodewell.test(one.potential, [path]).json()
     assert errors["force"]["rmse"] < 0.05
@@ -135,7 +135,7 @@ def test_products_predict_what_orthogonal_transformations_predict():
     from lodewell.fit.linear.least_squares import Streamed, solve
     from lodewell.fit.uf.space import roughness
 
-    train = LabelledSource(REAL, SMALL)
+    train = LabelledData(REAL, SMALL)
     basis = lay_out(Distances.of(train), [14], SMALL)
     maker = UFRows(basis, train.references, SMALL, train.folds(), frozenset())
     penalty = 0.1 * (roughness(basis) + 0.1 * np.eye(basis.columns))
@@ -186,7 +186,7 @@ def test_an_embedding_describes_what_pairs_and_triples_cannot(tmp_path):
         options = UFOptions(
             cutoff=4.6, cutoff_3body=3.2, intervals_3body=4, embed=embed, embed_intervals=3, uncertainty=False
         )
-        potential = fit_uf_files(LabelledSource(path, options), options, out=None).potential
+        potential = fit_to(fit_uf_files, "uf", path, options, out=None).potential
         assert not lodewell.check_potential(potential)
         errors[embed] = lodewell.test(potential, [test]).json()["force"]["rmse"]
     assert errors[True] < 0.7 * errors[False]
@@ -200,7 +200,7 @@ def test_what_no_data_speak_of_is_named(tmp_path):
         atoms.arrays["REF_forces"] = np.outer([2 * (r - 2.3), -2 * (r - 2.3)], [1, 0, 0])
     write(tmp_path / "dimers.extxyz", far, format="extxyz")
     options = UFOptions(cutoff=5.0, cutoff_3body=4.0, intervals_3body=4, uncertainty=False)
-    notes = " ".join(fit_uf_files(LabelledSource(tmp_path / "dimers.extxyz", options), options, out=None).notes)
+    notes = " ".join(fit_to(fit_uf_files, "uf", tmp_path / "dimers.extxyz", options, out=None).notes)
     assert "Si-Si two-body has no data around" in notes
     assert "Si-Si-Si three-body has no data at all" in notes
 
@@ -209,7 +209,7 @@ def test_a_singular_fit_names_what_is_undetermined(tmp_path):
     path = labelled(smooth_uf(), tmp_path / "train.extxyz", frames=24)
     options = UFOptions(cutoff=4.6, cutoff_3body=4.4, intervals_3body=6, smoothness=1e-30, ridge=0.0)
     with pytest.raises(BadOption, match=r"Si-Si-Si three-body|cannot tell apart"):
-        fit_uf_files(LabelledSource(path, options), options, out=None)
+        fit_to(fit_uf_files, "uf", path, options, out=None)
 
 
 def test_a_fit_goes_on_with_new_frames(tmp_path):
@@ -218,12 +218,12 @@ def test_a_fit_goes_on_with_new_frames(tmp_path):
     knots = {"knots": tuple(np.linspace(1.9, 4.6, 12)), "knots_3body": tuple(np.linspace(1.2, 3.5, 9))}
     same = {**knots, "uncertainty": False, "reference_energies": {"Si": -3.0}, "smoothness": 0.1, "wall": "none"}
     both = UFOptions(**same)
-    shortest = min(Distances.of(LabelledSource(p, both)).shortest[14, 14] for p in (old, new))
-    order = (old, new) if Distances.of(LabelledSource(old, both)).shortest[14, 14] == shortest else (new, old)
-    fit_uf_files(LabelledSource(order[0], both), UFOptions(**same, keep_rows=True), out=tmp_path / "a.lodewell")
+    shortest = min(Distances.of(LabelledData(p, both)).shortest[14, 14] for p in (old, new))
+    order = (old, new) if Distances.of(LabelledData(old, both)).shortest[14, 14] == shortest else (new, old)
+    fit_to(fit_uf_files, "uf", order[0], UFOptions(**same, keep_rows=True), out=tmp_path / "a.lodewell")
     later = UFOptions(**same, extend=str(tmp_path / "a.rows"))
     with pytest.raises(BadOption, match="other splines"):
-        fit_uf_files(LabelledSource(order[1], later), later, out=None)
+        fit_to(fit_uf_files, "uf", order[1], later, out=None)
 
 
 def test_second_differences_of_uniform_and_other_knots():
@@ -249,5 +249,5 @@ def test_command_line_fits_tests_and_writes_a_summary(tmp_path):
     assert done.exit_code == 0, done.output
     summary = json.loads((tmp_path / "Si.summary.json").read_text())
     assert summary["seed"] == 0
-    assert summary["errors"]["force"]["rmse"] < 0.1
+    assert summary["results"]["errors"]["force"]["rmse"] < 0.1
     assert lodewell.load(tmp_path / "Si.lodewell").uncertain

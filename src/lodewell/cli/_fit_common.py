@@ -13,16 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lodewell.fit.data import LabelledSource
+    from lodewell.fit.data import LabelledData, LabelledSource
     from lodewell.fit.labelled_options import LabelledOptions
     from lodewell.fit.run import FitFunction, FitOutcome
+    from lodewell.judge.test.errors import Errors
+    from lodewell.potentials.base import Potential
+    from lodewell.progress import Progress
 
 TrainPaths: TypeAlias = Annotated[
     list[str],
@@ -57,26 +60,36 @@ def fit_and_show(
     workers: int | None,
     cluster: str | None,
     as_json: bool,
+    restart: bool = False,
 ) -> None:
     """Fit, save and test, and print tables of what was found and what came of it, or JSON."""
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json
     from lodewell.cli.tables import console
-    from lodewell.fit.run import FitJob, run_fit
+    from lodewell.fit.run import FitJob, look, run_fit
+    from lodewell.record import Run
 
     screen = None if as_json else console()
-    job = FitJob(family, train, test or (), out, options, workers, cluster)
-    with progress("reading") as bar:
-
-        def looked(train: LabelledSource, test: LabelledSource | None) -> None:
-            if screen is not None:
-                show_data(screen, train, test)
-
-        outcome = run_fit(job, fit, bar, looked)
+    job = FitJob(family, train, test, out, options)
+    with (
+        progress("reading") as bar,
+        Run(f"fit {family}", workers=workers, cluster=cluster, progress=bar, restart=restart) as run,
+    ):
+        data = look(job, run)
+        if screen is not None:
+            show_data(screen, *data)
+        outcome = run_fit(job, fit, run, data, _judge)
     if screen is None:
         print_json(outcome.summary)
     else:
         show_outcome(screen, outcome)
+
+
+def _judge(potential: Potential, test: LabelledData, name: str, progress: Progress) -> Errors:
+    """Test a potential on data."""
+    from lodewell.judge.test.comparison import errors_of
+
+    return errors_of(potential, test, name=name, progress=progress, total=len(test))
 
 
 def show_data(screen: Console, train: LabelledSource, test: LabelledSource | None) -> None:
@@ -113,7 +126,7 @@ def show_outcome(screen: Console, outcome: FitOutcome) -> None:
     from rich.table import Table
 
     from lodewell.cli.test import show_errors
-    from lodewell.fit.run import summary_path
+    from lodewell.record import summary_path
 
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column("")
@@ -127,8 +140,9 @@ def show_outcome(screen: Console, outcome: FitOutcome) -> None:
         screen.print(f"note: {note}")
     if outcome.errors is not None:
         screen.print("\nerrors on the test data", style="bold")
-        show_errors(outcome.errors, None)
-    screen.print(f"\nwritten: {outcome.file} and {summary_path(outcome.file).name}")
+        show_errors(cast("Errors", outcome.errors), None)
+    if outcome.file is not None:
+        screen.print(f"\nwritten: {outcome.file} and {summary_path(outcome.file).name}")
 
 
 def _text(value: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import typer
 
 from lodewell.config import convert, make_options
-from lodewell.options import explained
+from lodewell.options import Unsaid, explained
 
 ConfigFile = Annotated[
     Path | None,
@@ -78,6 +78,7 @@ def _flag(field: Field[Any], hint: Any, text: str, panel: dict[str, Any]) -> ins
     default: Any = field.default
     if field.default_factory is not MISSING:
         default = field.default_factory()
+    default = default.value if isinstance(default, Unsaid) else default
     flag = f"--{field.name.replace('_', '-')}"
     extra: dict[str, Any] = {}
     inner = [kind for kind in get_args(hint) if kind is not type(None)]

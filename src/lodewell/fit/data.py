@@ -1,8 +1,8 @@
-"""Labelled data as fits want them: a stream that can be read again, or sent to workers, and that has been looked at."""
+"""Labelled data: a source that can be read again and again, and what a fit makes of it by its options."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,15 +13,19 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from lodewell.crystals.batch import Floats, Ints
-from lodewell.crystals.labels.read import Labelled, LabelledChunk, cut_labels
+from lodewell.crystals.labels.given import cut_given, given_labels
+from lodewell.crystals.labels.keys import LabelKeys
+from lodewell.crystals.labels.read import Labelled, LabelledChunk
 from lodewell.crystals.labels.survey import Survey, survey_labels
 from lodewell.errors import BadFile, BadOption, did_you_mean
 from lodewell.fit.labelled_options import LabelledOptions
 from lodewell.fit.reference import References, Spread, composition_spread, reference_energies
+from lodewell.progress import Progress, silent
 
 LEAST_ENERGIES = 20  # without forces
 LEAST_OF_A_KIND = 10  # frames
 SHOWN = 5
+_MOST_BAD = LabelledOptions().max_bad
 # Rows over Voigt components (xx yy zz yz xz xy): an orthonormal pair for the traceless diagonal, then the shears.
 DEVIATORIC = np.array(
     [
@@ -35,24 +39,86 @@ DEVIATORIC = np.array(
 
 
 class LabelledSource:
-    """Labelled crystals of files, folders and patterns, without those that cannot be used.
+    """Labelled crystals of files, folders and patterns, or in memory, without those that cannot be used.
 
-    Iterate over it as often as need be; `chunks` gives picklable recipes for workers. `survey` looks at everything
-    once, and refuses what cannot be believed.
+    It knows how to read, and nothing of fits. Iterate over it as often as need be; `chunks` gives picklable recipes
+    for workers; `survey` says what was found.
     """
+
+    def __init__(self, data: Any, keys: LabelKeys = LabelKeys(), progress: Progress = silent) -> None:  # noqa: B008 frozen
+        """Nothing is read yet.
+
+        Args:
+            data: paths, or ASE atoms with energies, forces or stresses, or `Labelled`; one or several.
+            keys: names of the labels, where they should not be found by themselves.
+            progress: told of what is read.
+
+        Raises:
+            BadOption: for what is neither a path nor a crystal, with its place and the cure.
+        """
+        self.given = given_labels(data)
+        self.keys = keys
+        self.progress = progress
+        if keys != LabelKeys() and any(isinstance(item, Labelled) for item in self.given):
+            raise BadOption("keys name labels that are still to be read: give them to read_labels, or leave them out")
+
+    @property
+    def paths(self) -> list[str | Path]:
+        """What was given as paths; nothing for crystals in memory."""
+        return [item for item in self.given if isinstance(item, str | Path)]
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What the data hold, with contradictions among its notes; raises `BadFile` or `BadOption`."""
+        return survey_labels(
+            self.given, self.keys, max_bad=_MOST_BAD, contradictions="note", progress=self.progress
+        )  # fmt: skip
+
+    @property
+    def left_out(self) -> frozenset[tuple[str, int]]:
+        """File and frame of what is not read."""
+        return self.survey.left_out
+
+    def chunks(self, size: int = 50) -> Iterator[LabelledChunk]:
+        """Yield recipes of up to `size` frames; `chunk.read()[0]` are the labelled crystals."""
+        left_out = self.left_out
+        for chunk in cut_given(self.given, self.keys, size):
+            files = set(chunk.chunk.files)
+            yield replace(chunk, left_out=frozenset(place for place in left_out if place[0] in files))
+
+    def __iter__(self) -> Iterator[Labelled]:
+        for chunk in self.chunks(200):
+            yield from chunk.read()[0]
+
+    def __len__(self) -> int:
+        return self.survey.frames
+
+
+class LabelledData(LabelledSource):
+    """A source bound to the options of a fit, which say what of it counts, and how much."""
 
     def __init__(
         self,
-        paths: str | Path | Sequence[str | Path],
+        data: Any,
         options: LabelledOptions = LabelledOptions(),  # noqa: B008 frozen
-        report: Callable[[str, int, int | None], None] = lambda stage, done, total: None,
+        progress: Progress = silent,
         *,
         testing: bool = False,
     ) -> None:
-        """Nothing is read yet. report: told of progress. testing: the data are for a test and may be few."""
-        self.paths = paths
+        """Nothing is read yet.
+
+        Args:
+            data: whatever `LabelledSource` takes, or one.
+            options: of the fit.
+            progress: told of what is read.
+            testing: the data are for a test and may be few.
+
+        Raises:
+            BadOption: for what is no data, and where source and options name different labels.
+        """
+        source = data if isinstance(data, LabelledSource) else LabelledSource(data)
+        super().__init__(source.given, _one_name(source.keys, options.keys), progress)
         self.options = options
-        self._report = report
         self._testing = testing
         self._dropped: frozenset[tuple[str, int]] = frozenset()
 
@@ -61,9 +127,9 @@ class LabelledSource:
         """What the data hold; raises `BadFile` or `BadOption` for what cannot be used (see `survey_labels`)."""
         options = self.options
         survey = survey_labels(
-            self.paths, options.keys, max_bad=options.max_bad, energies=options.energy_weight > 0.0,
+            self.given, self.keys, max_bad=options.max_bad, energies=options.energy_weight > 0.0,
             forces=options.force_weight > 0.0, stress=options.stress != "none" and options.stress_weight > 0.0,
-            contradictions=options.contradictions, report=self._report,
+            contradictions=options.contradictions, progress=self.progress,
         )  # fmt: skip
         if not self._testing:
             _enough(survey, options)
@@ -79,23 +145,14 @@ class LabelledSource:
         """What compositions alone leave of the energies."""
         return composition_spread(self.survey)
 
-    def chunks(self, size: int = 50) -> Iterator[LabelledChunk]:
-        """Yield recipes of up to `size` frames; `chunk.read()[0]` are the labelled crystals."""
-        left_out = self.survey.left_out | self._dropped
-        for chunk in cut_labels(self.paths, self.options.keys, size):
-            files = set(chunk.chunk.files)
-            yield replace(chunk, left_out=frozenset(place for place in left_out if place[0] in files))
+    @property
+    def left_out(self) -> frozenset[tuple[str, int]]:
+        """File and frame of what is not read."""
+        return self.survey.left_out | self._dropped
 
-    def __iter__(self) -> Iterator[Labelled]:
-        for chunk in self.chunks(200):
-            yield from chunk.read()[0]
-
-    def __len__(self) -> int:
-        return self.survey.frames
-
-    def without(self, places: frozenset[tuple[str, int]]) -> LabelledSource:
+    def without(self, places: frozenset[tuple[str, int]]) -> LabelledData:
         """Return the same data less some frames, given as (file, frame)."""
-        rest = LabelledSource(self.paths, self.options, self._report, testing=self._testing)
+        rest = LabelledData(self, self.options, self.progress, testing=self._testing)
         rest._dropped = self._dropped | places
         rest.__dict__["survey"] = self.survey.without(places)
         return rest
@@ -111,6 +168,17 @@ class LabelledSource:
     def folds(self) -> Folds:
         """Split the data for cross-validation, as the options say."""
         return Folds(self.survey, self.options.folds, self.options.seed)
+
+
+def _one_name(source: LabelKeys, options: LabelKeys) -> LabelKeys:
+    """Return the names that a source and the options of a fit give together."""
+    names = {}
+    for kind, name in vars(source).items():
+        other = getattr(options, kind)
+        if name and other and name != other:
+            raise BadOption(f"the {kind} is '{name}' for the source, and '{other}' for the fit: give it once")
+        names[kind] = name or other
+    return LabelKeys(**names)
 
 
 def _enough(survey: Survey, options: LabelledOptions) -> None:
@@ -131,7 +199,7 @@ def _enough(survey: Survey, options: LabelledOptions) -> None:
         raise BadOption(f"--config-weights {name}: no frame has this config_type{did_you_mean(name, kinds)}; {there}")
 
 
-def check_together(train: LabelledSource, test: LabelledSource) -> LabelledSource:
+def check_together(train: LabelledData, test: LabelledData) -> LabelledData:
     """Hold test data against training data, and return the test data to use.
 
     Raises `BadFile` when the test has an element that the training data lack, and, unless the options say otherwise,

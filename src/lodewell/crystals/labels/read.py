@@ -20,7 +20,17 @@ from lodewell.crystals.labels.steps import CALCULATIONS, read_steps
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.errors import BadCrystal, BadFile
 
-__all__ = ["LabelKeys", "Labelled", "LabelledChunk", "Refusal", "cut_labels", "keys_in", "names_in", "read_labels"]
+__all__ = [
+    "LabelKeys",
+    "Labelled",
+    "LabelledChunk",
+    "Refusal",
+    "cut_labels",
+    "keys_in",
+    "label_record",
+    "names_in",
+    "read_labels",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +106,7 @@ class LabelledChunk:
                 if (record.file, record.frame) in self.left_out:
                     continue
                 try:
-                    good.append(_labelled(record, names, together))
+                    good.append(label_record(record, names, together))
                 except BadCrystal as err:
                     bad.append(Refusal(record.file, record.frame, str(err)))
         return good, bad, settled
@@ -128,7 +138,8 @@ def names_in(records: Iterable[Record]) -> set[str]:
     return names
 
 
-def _labelled(record: Record, names: LabelKeys, together: bool) -> Labelled:
+def label_record(record: Record, names: LabelKeys, together: bool) -> Labelled:
+    """Take the labels off a record; `together` keeps the frames of its file in one group. Raises `BadCrystal`."""
     if record.atoms is None:
         raise BadCrystal(record.error or "it cannot be read")
     found = label_frame(record.atoms, names)

@@ -7,7 +7,7 @@ signs, energies per atom) refuses it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from lodewell.crystals.batch import Floats
 from lodewell.crystals.labels.columns import Collector, Columns
 from lodewell.crystals.labels.consistency import Consistency, Contradictions
+from lodewell.crystals.labels.given import GivenLabels, cut_given, given_labels
 from lodewell.crystals.labels.keys import LabelKeys, unread
-from lodewell.crystals.labels.read import Refusal, cut_labels
+from lodewell.crystals.labels.read import Refusal
 from lodewell.errors import BadFile, BadOption, did_you_mean
+from lodewell.progress import Progress, silent
 
 STRANGE_ENERGY = 100.0  # eV/atom away from the median of its composition
 STRANGE_STRESS = 2.0  # eV/Å^3, rms of components: a hydrostatic pressure of 555 GPa
@@ -124,7 +126,7 @@ def _row(count: int, name: str, span: str | None) -> str:
 
 
 def survey_labels(
-    paths: str | Path | Sequence[str | Path],
+    data: str | Path | GivenLabels,
     keys: LabelKeys = LabelKeys(),  # noqa: B008 frozen
     *,
     max_bad: float = 0.1,
@@ -132,20 +134,21 @@ def survey_labels(
     forces: bool = True,
     stress: bool = True,
     contradictions: Contradictions = "refuse",
-    report: Callable[[str, int, int | None], None] = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Survey:
     """Read everything once and say what is there.
 
-    max_bad: share of frames that may be left out because they cannot be used. energies, forces, stress: whether they
-    matter. contradictions: "note" lets labels pass that contradict each other.
+    data: paths, or crystals in memory. max_bad: share of frames that may be left out because they cannot be used.
+    energies, forces, stress: whether they matter. contradictions: "note" lets labels pass that contradict each other.
 
     Raises `BadFile` when there is no frame or too many cannot be used, when energies are per atom, and when labels
     contradict each other (units, signs, order of shears); `BadOption` for the name of a label that no frame has.
     """
+    given = given_labels(data)
     collector, refused, names = Collector(), list[Refusal](), Counter[LabelKeys]()
     consistency = Consistency(energies=energies, forces=forces, stresses=stress)
     done = 0
-    for chunk in cut_labels(paths, keys):
+    for chunk in cut_given(given, keys):
         good, bad, settled = chunk.read_named()
         refused += bad
         names.update(settled)
@@ -153,16 +156,16 @@ def survey_labels(
             collector.add(frame)
             consistency.add(frame)
         done += len(good) + len(bad)
-        report("reading", done, None)
+        progress("reading", done)
     columns = collector.columns()
     used = [name for name, _ in names.most_common() if not name.nothing()]
     if not len(columns):
-        raise _nothing(paths, keys, refused)
+        raise _nothing(given, keys, refused)
     total, strange = len(columns) + len(refused), _strange_energies(columns)
     refused += strange
     _refuse_many(refused, total, max_bad)
     columns = columns.without({(bad.file, bad.frame) for bad in strange})
-    _check_names(paths, keys, columns)
+    _check_names(given, keys, columns)
     if why := _per_atom(columns):
         raise BadFile(f"{_files(columns.files)}: {why}")
     why, notes = consistency.verdict(used[0] if used else keys, {(bad.file, bad.frame) for bad in strange})
@@ -172,7 +175,7 @@ def survey_labels(
         notes.append(why)
     elif stress and (why := _too_stressed(columns)):
         raise BadFile(f"{_files(columns.files)}: {why}")
-    notes = [*_notes(columns), *unread_labels(paths, used[0] if used else keys, _missing(columns)), *notes]
+    notes = [*_notes(columns), *unread_labels(given, used[0] if used else keys, _missing(columns)), *notes]
     return _survey(columns, tuple(refused), tuple(used), tuple(notes))
 
 
@@ -182,11 +185,11 @@ def _missing(columns: Columns) -> list[str]:
     return [kind for kind, value_f in values.items() if not np.isfinite(value_f).any()]
 
 
-def unread_labels(paths: str | Path | Sequence[str | Path], keys: LabelKeys, missing: Sequence[str]) -> list[str]:
+def unread_labels(data: str | Path | GivenLabels, keys: LabelKeys, missing: Sequence[str]) -> list[str]:
     """Return sentences on labels that are missing and seem to stand in the files under names that are not read."""
     if not missing:
         return []
-    first = (chunk.all_names() for chunk in islice(cut_labels(paths, keys), 5))
+    first = (chunk.all_names() for chunk in islice(cut_given(given_labels(data), keys), 5))
     return unread(missing, set().union(*first), keys)
 
 
@@ -213,16 +216,20 @@ def _refuse_many(refused: list[Refusal], frames: int, max_bad: float) -> None:
     raise BadFile(f"{len(refused):,} of {frames:,} frames cannot be used, more than {100 * max_bad:g} %: {first}{more}")
 
 
-def _nothing(paths: str | Path | Sequence[str | Path], keys: LabelKeys, refused: list[Refusal]) -> BadFile | BadOption:
+def _nothing(given: GivenLabels, keys: LabelKeys, refused: list[Refusal]) -> BadFile | BadOption:
     """Say why there is no frame at all."""
-    _check_names(paths, keys, None)
+    _check_names(given, keys, None)
     if refused:
         more = f" (and {len(refused) - 1:,} more frames)" if len(refused) > 1 else ""
         return BadFile(f"no frame can be used: {refused[0]}{more}")
-    return BadFile(f"{paths}: there are no frames")
+    return BadFile(f"{_said(given)}there are no frames")
 
 
-def _check_names(paths: str | Path | Sequence[str | Path], keys: LabelKeys, columns: Columns | None) -> None:
+def _said(given: GivenLabels) -> str:
+    return "".join(f"{item}: " for item in given[:1] if isinstance(item, str | Path))
+
+
+def _check_names(given: GivenLabels, keys: LabelKeys, columns: Columns | None) -> None:
     """Refuse a name that the user gave and no frame has."""
     have = {
         "energy": columns is not None and bool(np.isfinite(columns.energy_f).any()),
@@ -235,7 +242,7 @@ def _check_names(paths: str | Path | Sequence[str | Path], keys: LabelKeys, colu
         if not name or there:
             continue
         met: set[str] = set()
-        for chunk in cut_labels(paths):
+        for chunk in cut_given(given):
             met |= chunk.all_names()
             if name in met:
                 break

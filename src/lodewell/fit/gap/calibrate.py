@@ -10,7 +10,7 @@ import numpy as np
 from lodewell.crystals.batch import Floats
 from lodewell.crystals.labels.read import Labelled
 from lodewell.errors import BadOption
-from lodewell.fit.data import LabelledSource
+from lodewell.fit.data import LabelledData
 from lodewell.fit.error_model import error_model
 from lodewell.fit.gap.options import GAPOptions
 from lodewell.fit.gap.rows import ENERGY, FORCE, STRESS, GAPRows
@@ -25,7 +25,7 @@ _FRAMES = 25  # held-out frames that are looked at
 
 def knowledge(
     potential: GAP, maker: GAPRows, streamed: Streamed, solution: Solution, weighing: Weighing, options: GAPOptions,
-    train: LabelledSource,
+    train: LabelledData,
 ) -> Knowledge:  # fmt: skip
     """Keep the posterior, and fit the error model to residuals of a fit that did not see the first fold."""
     blocks = maker.design.slices()
@@ -61,7 +61,7 @@ def knowledge(
     return replace(known, energy=model(ENERGY), force=model(FORCE), stress=model(STRESS), grade=grade or 1.0)
 
 
-def _frames(maker: GAPRows, train: LabelledSource) -> Iterator[Labelled]:
+def _frames(maker: GAPRows, train: LabelledData) -> Iterator[Labelled]:
     """Yield some frames of the first fold, evenly spaced."""
     parts = 1 if maker.folds is None else maker.folds.count
     every, met = max(1, len(train) // parts // _FRAMES), 0

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lodewell.fit.data import Folds, LabelledSource
+from lodewell.fit.data import Folds, LabelledData
 from lodewell.fit.gap.options import GAPOptions
 from lodewell.fit.gap.rows import ENERGY, FORCE, GIVEN, STRESS
-from lodewell.fit.gap.start import Begun
+from lodewell.fit.gap.start import Start
 from lodewell.fit.gap.weights import Weighing
 from lodewell.fit.linear.least_squares import Streamed
 from lodewell.fit.reference import References
@@ -21,7 +21,7 @@ _COMPARED = 5  # frames on which precisions are compared
 
 
 def facts(
-    potential: GAP, weighing: Weighing, streamed: Streamed, references: References, train: LabelledSource,
+    potential: GAP, weighing: Weighing, streamed: Streamed, references: References, train: LabelledData,
     options: GAPOptions,
 ) -> dict[str, Any]:  # fmt: skip
     """Return what the user should see of a fit, JSON-like."""
@@ -47,7 +47,7 @@ def _sigmas(weighing: Weighing, options: GAPOptions) -> dict[str, float]:
     return {kind: sigma for kind, sigma in given.items() if sigma is not None} | chosen
 
 
-def _rounding(potential: GAP, train: LabelledSource) -> dict[str, float]:
+def _rounding(potential: GAP, train: LabelledData) -> dict[str, float]:
     """Return the largest differences between single and double precision on a few frames."""
     atoms = [frame.atoms for frame in islice(train, _COMPARED)]
     single = potential.in_single_precision().evaluate(atoms)
@@ -60,20 +60,20 @@ def _rounding(potential: GAP, train: LabelledSource) -> dict[str, float]:
     }
 
 
-def notes(begun: Begun, folds: Folds | None) -> list[str]:
+def notes(start: Start, folds: Folds | None) -> list[str]:
     """Return sentences that the user should read."""
-    out = [*begun.references.notes(), *(begun.proposal.notes() if begun.proposal else [])]
-    for kernel, jitter in zip(begun.design.kernels, begun.design.jitters, strict=True):
+    out = [*start.references.notes(), *(start.proposal.notes() if start.proposal else [])]
+    for kernel, jitter in zip(start.design.kernels, start.design.jitters, strict=True):
         if jitter > JITTER:
             out.append(
                 f"{kernel.descriptor.name}: some sparse points are nearly alike, so {jitter:.0e} eV² was added to the"
                 " diagonal of their covariance; fewer points would do as well"
             )
-    if begun.earlier is not None:
+    if start.earlier is not None:
         out.append("extended: sparse points, cutoffs, baseline and reference energies are those of the earlier fit")
     if folds is None:
         out.append(
-            f"{begun.design.columns:,} sparse points and few frames or little memory: nothing was held out, so the"
+            f"{start.design.columns:,} sparse points and few frames or little memory: nothing was held out, so the"
             " error bars are not calibrated, and energies and forces are weighed by likelihood alone; give σ if you"
             " know them"
         )

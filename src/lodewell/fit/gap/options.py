@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lodewell.errors import BadOption, did_you_mean
 from lodewell.fit.labelled_options import LabelledOptions
+from lodewell.options import Unsaid, unsaid
 
 _TRIPLE = "three numbers with colons, of energy : force : virial in eV, eV/Å, eV, such as 0.003:0.15:0.2"
 
@@ -61,31 +62,31 @@ class GAPOptions(LabelledOptions):
     """
 
     preset: str = ""
-    points: int = 0
+    points: int = unsaid(0)
     sparse: Literal["farthest", "leverage", "random"] = "farthest"
     quotas: Mapping[str, int] = field(default_factory=dict)
-    cutoff: float = 0.0
-    width: float = 1.0
-    n_max: int = 8
-    l_max: int = 6
-    atom_sigma: float = 0.0
-    zeta: float = 4.0
-    delta: float = 0.0
-    two_body: bool = True
-    points_2body: int = 15
-    cutoff_2body: float = 0.0
-    length_2body: float = 0.0
-    delta_2body: float = 0.0
-    three_body: bool = False
-    points_3body: int = 100
-    cutoff_3body: float = 0.0
-    length_3body: float = 0.0
-    delta_3body: float = 0.0
-    energy_sigma: float | None = None
-    force_sigma: float | None = None
-    virial_sigma: float | None = None
-    config_sigmas: Mapping[str, str] = field(default_factory=dict)
-    baseline: str = "wall"
+    cutoff: float = unsaid(0.0)
+    width: float = unsaid(1.0)
+    n_max: int = unsaid(8)
+    l_max: int = unsaid(6)
+    atom_sigma: float = unsaid(0.0)
+    zeta: float = unsaid(4.0)
+    delta: float = unsaid(0.0)
+    two_body: bool = unsaid(True)
+    points_2body: int = unsaid(15)
+    cutoff_2body: float = unsaid(0.0)
+    length_2body: float = unsaid(0.0)
+    delta_2body: float = unsaid(0.0)
+    three_body: bool = unsaid(False)
+    points_3body: int = unsaid(100)
+    cutoff_3body: float = unsaid(0.0)
+    length_3body: float = unsaid(0.0)
+    delta_3body: float = unsaid(0.0)
+    energy_sigma: float | None = unsaid(None)
+    force_sigma: float | None = unsaid(None)
+    virial_sigma: float | None = unsaid(None)
+    config_sigmas: Mapping[str, str] = unsaid({})
+    baseline: str = unsaid("wall")
     balance: float = 4.0
     config_balance: float = 3.0
     folds: int = 3
@@ -96,6 +97,12 @@ class GAPOptions(LabelledOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if any(isinstance(value, Unsaid) for value in vars(self).values()):
+            self.settled()  # which checks itself
+        else:
+            self._check()
+
+    def _check(self) -> None:
         for name in ("energy_sigma", "force_sigma", "virial_sigma"):
             value = getattr(self, name)
             if value is not None and not value > 0.0:
@@ -118,22 +125,17 @@ class GAPOptions(LabelledOptions):
         for name in ("atom_sigma", "delta", "length_2body", "delta_2body", "length_3body", "delta_3body"):
             if getattr(self, name) < 0.0:
                 raise BadOption(f"{name} must be above 0, or 0 to be chosen, not {getattr(self, name)}")
+
+    def settled(self) -> GAPOptions:
+        """Return the options with the preset's values, or else the defaults, where nothing was said."""
         if self.preset and self.preset not in PRESETS:
             known = ", ".join(PRESETS)
             raise BadOption(
                 f"there is no preset '{self.preset}'{did_you_mean(self.preset, PRESETS)}; known are {known}"
             )
-
-    def settled(self) -> GAPOptions:
-        """Return the options with the preset's values where the defaults stand."""
-        if not self.preset:
-            return self
-        preset = PRESETS[self.preset]
-        default = GAPOptions()
-        values = {
-            f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != getattr(default, f.name)
-        }
-        return replace(default, **preset | values)
+        preset = PRESETS[self.preset] if self.preset else {}
+        left = {name: value.value for name, value in vars(self).items() if isinstance(value, Unsaid)}
+        return replace(self, **{name: preset.get(name, default) for name, default in left.items()})
 
 
 def triple(text: str, name: str) -> tuple[float, float, float]:

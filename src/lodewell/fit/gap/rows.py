@@ -115,7 +115,7 @@ class GAPRows:
 
     def fold_chunk(self, chunk: LabelledChunk) -> tuple[Streamed, int]:
         """Fold the rows of some frames; return them and the number of frames (runs in the workers)."""
-        streamed = Streamed(self.design.columns, exact=False)
+        streamed = Streamed(self.design.columns)
         frames = chunk.read()[0]
         for frame in frames:
             self.fold(frame, streamed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import Any
@@ -23,6 +23,7 @@ from lodewell.potentials.base import Potential
 from lodewell.potentials.gap.design import Design
 from lodewell.potentials.gap.gap import Term
 from lodewell.potentials.gap.kernel import Kernel
+from lodewell.progress import Progress
 
 START = {ENERGY: 0.005, FORCE: 0.1, STRESS: 0.05}  # σ before anything is known: eV, eV/Å, eV
 _SOAP_NEIGHBOURS, _PAIR_NEIGHBOURS, _TRIPLET_NEIGHBOURS = 30, 60, 12
@@ -114,13 +115,13 @@ class Proposal:
 
 def propose(
     wanted: list[Wanted], options: GAPOptions, frames: Sequence[Labelled], references: References,
-    binding: Mapping[int, float], baseline: Potential | None, spread: float, report: Callable[[int], None],
+    binding: Mapping[int, float], baseline: Potential | None, spread: float, progress: Progress,
 ) -> Proposal:  # fmt: skip
     """Choose length scales by the evidence on a part of the data, one after the other; start σ and δ as well."""
     if _all_given(wanted, options):
         return Proposal(wanted, START)
     subset = _Subset(options, frames, references, binding, baseline, spread)
-    report(0)
+    progress("likelihood")
     best, evidence = wanted, subset.evidence(wanted)
     tried: list[tuple[str, float, float]] = []
     for name, kind, values, given in (
@@ -132,7 +133,7 @@ def propose(
             continue
         tried.append((name, values[0], evidence.log_evidence))
         for value in values[1:]:
-            report(len(tried))
+            progress("likelihood", len(tried))
             other = [_changed(one, kind, value) for one in best]
             found = subset.evidence(other)
             tried.append((name, value, found.log_evidence))
@@ -209,7 +210,7 @@ class _Subset:
         design = Design(kernels)
         prior = Prior.of(design, self.references, self.binding, self.baseline)
         maker = GAPRows(design, prior, self.baseline, self.options)
-        streamed = Streamed(design.columns, exact=False)
+        streamed = Streamed(design.columns)
         for frame in self.frames:
             maker.fold(frame, streamed)
         products = Products(streamed)

@@ -13,7 +13,7 @@ from ase.data import chemical_symbols
 from lodewell.crystals.batch import Floats
 from lodewell.descriptors.environments import Soap
 from lodewell.errors import BadFile, BadOption
-from lodewell.fit.data import LabelledSource
+from lodewell.fit.data import LabelledData
 from lodewell.fit.distances import Distances
 from lodewell.fit.gap.options import GAPOptions
 from lodewell.fit.gap.points import Sample, choose, sample
@@ -21,18 +21,18 @@ from lodewell.fit.gap.prior import Prior
 from lodewell.fit.gap.space import Proposal, Wanted, lay_out, propose, subset_of
 from lodewell.fit.linear.least_squares import Streamed
 from lodewell.fit.reference import References, binding_energies
-from lodewell.fit.run import Report
 from lodewell.fit.walls import repulsion
 from lodewell.potentials.base import Potential
 from lodewell.potentials.gap.design import Design
 from lodewell.potentials.gap.gap import GAP, Seen
 from lodewell.potentials.store import load
+from lodewell.progress import Progress
 
 _SHOWN = 500  # environments of the training data that the potential keeps for figures
 
 
 @dataclass(frozen=True)
-class Begun:
+class Start:
     """Kernels with their sparse points, what is taken off the labels, and the rows of a fit if it is extended."""
 
     wanted: list[Wanted]
@@ -53,21 +53,21 @@ class Begun:
         return counts
 
     @classmethod
-    def of(cls, train: LabelledSource, options: GAPOptions, distances: Distances, report: Report) -> Begun:
+    def of(cls, train: LabelledData, options: GAPOptions, distances: Distances, progress: Progress) -> Start:
         """Propose kernels and choose sparse points, or take all from an earlier fit."""
         if options.extend:
             return cls.again(options.extend, train)
         baseline = _baseline(options, distances)
         wanted = lay_out(options, distances, train.survey.elements)
         binding = binding_energies(train.survey, train.references)
-        report("likelihood", 0, None)
+        progress("likelihood")
         frames = subset_of(train, options.seed)
         proposal = propose(
             wanted, options, frames, train.references, binding, baseline, train.spread.per_root,
-            lambda k: report("likelihood", k, None),
+            progress,
         )  # fmt: skip
         wanted = proposal.wanted
-        report("sparse points", 0, None)
+        progress("sparse points")
         kinds = {kind: k for k, kind in enumerate(train.survey.config_types)}
         empty = [one.kernel() for one in wanted]
         samples = sample(empty, train, kinds, options.seed)
@@ -85,7 +85,7 @@ class Begun:
         return cls(wanted, design, train.references, prior, baseline, proposal, seen)
 
     @classmethod
-    def again(cls, rows: str, train: LabelledSource) -> Begun:
+    def again(cls, rows: str, train: LabelledData) -> Start:
         """Take kernels, points, reference energies and baseline from the potential beside the rows of a fit."""
         earlier, meta = Streamed.load(rows)
         beside = Path(rows).with_suffix(".lodewell")

@@ -15,7 +15,7 @@ from lodewell.fit.linear.balance import Goal, choose
 from lodewell.fit.linear.evidence import Products, maximise
 from lodewell.fit.linear.held_out import HeldOut
 from lodewell.fit.linear.least_squares import Streamed, kind_of
-from lodewell.fit.run import Report
+from lodewell.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def _factors(options: GAPOptions) -> dict[str, float]:
 
 def weigh(
     streamed: Streamed, blocks: Sequence[slice], free: Sequence[bool], start: Mapping[str, float], spread: float,
-    options: GAPOptions, report: Report,
+    options: GAPOptions, progress: Progress,
 ) -> Weighing:  # fmt: skip
     """Choose what is left open: σ of each kind and config_type and the scales by the evidence of all rows.
 
@@ -65,14 +65,14 @@ def weigh(
             sigmas,
             free,
             fixed,
-            report=lambda step: report("evidence", step, None),
+            progress=progress,
             most=sigma_limits(names, spread),
         )
         sigmas, scales = dict(found.sigmas), found.scales
     weighing = Weighing(_bounded(sigmas, fixed, streamed, options.config_balance), scales, {})
     if fixed or len(streamed.folds) < 2:
         return _judged(weighing, streamed, blocks, options)
-    return _balanced(weighing, streamed, blocks, spread, options, report)
+    return _balanced(weighing, streamed, blocks, spread, options, progress)
 
 
 def _means(sigmas: Mapping[str, float], fixed: frozenset[str], streamed: Streamed) -> dict[str, float]:
@@ -92,7 +92,12 @@ def _bounded(sigmas: Mapping[str, float], fixed: frozenset[str], streamed: Strea
 
 
 def _balanced(
-    weighing: Weighing, streamed: Streamed, blocks: Sequence[slice], spread: float, options: GAPOptions, report: Report
+    weighing: Weighing,
+    streamed: Streamed,
+    blocks: Sequence[slice],
+    spread: float,
+    options: GAPOptions,
+    progress: Progress,
 ) -> Weighing:
     """Weigh kinds against each other and against the prior by errors on the folds."""
     mean = _means(weighing.sigmas, frozenset(), streamed)
@@ -104,7 +109,7 @@ def _balanced(
     )
     sorts = {name: (mean[kind_of(name)] / sigma) ** 2 for name, sigma in weighing.sigmas.items()}
     penalty = weighing.penalty(blocks)
-    chosen = choose(streamed, penalty, goal, lambda trial: report("choosing weights", trial, None), sorts)
+    chosen = choose(streamed, penalty, goal, progress, sorts)
     factor = _factors(options)
     sigmas = dict(weighing.sigmas)
     for name, weight in chosen.weights(streamed.kinds).items():

@@ -8,12 +8,13 @@ different size would have it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lodewell.crystals.batch import Floats
 from lodewell.fit.linear.held_out import HeldOut
 from lodewell.fit.linear.least_squares import Streamed, kind_of
+from lodewell.progress import Progress, silent
 
 _FIRST, _LAST = math.log(10.0) / 2.0, math.log(10.0) / 4.0  # steps of the search, in natural logarithms
 _FARTHEST = math.log(1e3)  # noise-free data would drive a weight to infinity
@@ -71,7 +72,7 @@ def choose(
     streamed: Streamed,
     penalty_pp: Floats,
     goal: Goal,
-    report: Callable[[int], None] = lambda trial: None,
+    progress: Progress = silent,
     sorts: Mapping[str, float] | None = None,
 ) -> Balance:
     """Minimise the goal's loss over weights and the strength of the penalty; `penalty_pp` is that of strength 1.
@@ -104,7 +105,7 @@ def choose(
     def trial(at: Mapping[str, float]) -> float:
         key = tuple(round(at[name], 6) for name in origin)
         if key not in known:
-            report(len(known))
+            progress("choosing weights", len(known))
             known[key] = goal.loss(by_kind(errors_at(at, held), streamed))
         return known[key]
 

@@ -7,7 +7,7 @@ With rows Φ_k of kind k over σ_k, and a prior N(0, s_b²) of the weights of bl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -16,6 +16,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from lodewell.crystals.batch import Floats
 from lodewell.fit.linear.least_squares import Streamed
+from lodewell.progress import Progress, silent
 
 _TOLERANCE = 0.02  # relative change of the largest mover at which the iteration ends
 _LEAST, _MOST = 1e-4, 1e3  # σ and scales stay within these factors of their start: labels of a model have no noise
@@ -59,7 +60,7 @@ def maximise(
     free: Sequence[bool],
     fixed: frozenset[str],
     steps: int = 12,
-    report: Callable[[int], None] = lambda step: None,
+    progress: Progress = silent,
     most: Mapping[str, float] = MappingProxyType({}),
 ) -> Evidence:
     """Iterate from `sigmas` (of every name) to the largest evidence.
@@ -71,7 +72,7 @@ def maximise(
     size = len(next(iter(products.square.values()))) - 1
     log_evidence, step = -np.inf, 0
     for step in range(1, steps + 1):
-        report(step)
+        progress("evidence", step)
         prior = np.ones(size)
         for b, block in enumerate(blocks):
             prior[block] = 1.0 / scale[b] ** 2

@@ -159,7 +159,7 @@ class Streamed:
     """
 
     parameters: int
-    exact: bool = True
+    exact: bool = False
     folded: dict[tuple[str, int], Folded] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -203,17 +203,38 @@ class Streamed:
         """Return the sum of squares of each column over all rows, (P,): zero where no data speak."""
         return sum((folded.squares_p() for folded in self.folded.values()), np.zeros(self.parameters))
 
+    def state(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """Return all there is: a header that JSON takes, and arrays by name."""
+        counts = {f"{kind}.{fold}": folded.count for (kind, fold), folded in self.folded.items()}
+        arrays = {
+            f"{kind}.{fold}.{name}": array
+            for (kind, fold), folded in self.folded.items()
+            for name, array in folded.state().items()
+        }
+        return {"parameters": self.parameters, "exact": self.exact, "counts": counts}, arrays
+
+    @classmethod
+    def from_state(cls, header: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Streamed:
+        """Make it again; raises KeyError or ValueError for a `state` that is not whole."""
+        streamed = cls(header["parameters"], header["exact"])
+        for key, count in header["counts"].items():
+            kind, fold = key.rsplit(".", 1)
+            loose, square = arrays[f"{key}.loose"], arrays.get(f"{key}.square")
+            size = streamed.parameters + 1
+            if loose.ndim != 2 or loose.shape[1] != size or (square is not None and square.shape != (size, size)):
+                raise ValueError(f"{key} has not {size} columns")
+            streamed._of(kind, int(fold)).restore(loose, square, int(count))
+        return streamed
+
     def save(self, path: str | Path, **meta: Any) -> None:
         """Write everything, so that a later fit can add frames without reading these again."""
-        counts = {f"{kind}.{fold}": folded.count for (kind, fold), folded in self.folded.items()}
-        header = {"parameters": self.parameters, "exact": self.exact, "counts": counts, "meta": meta}
+        header, arrays = self.state()
         with atomic_path(Path(path)) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as z:
-            z.writestr("meta.json", json.dumps(header))
-            for (kind, fold), folded in self.folded.items():
-                for name, array in folded.state().items():
-                    buffer = io.BytesIO()
-                    np.save(buffer, array, allow_pickle=False)
-                    z.writestr(f"{kind}.{fold}.{name}.npy", buffer.getvalue())
+            z.writestr("meta.json", json.dumps({**header, "meta": meta}))
+            for name, array in arrays.items():
+                buffer = io.BytesIO()
+                np.save(buffer, array, allow_pickle=False)
+                z.writestr(f"{name}.npy", buffer.getvalue())
 
     @classmethod
     def load(cls, path: str | Path) -> tuple[Streamed, dict[str, Any]]:
@@ -224,15 +245,7 @@ class Streamed:
         """
         header, arrays = read_archive(path, "the rows of a fit", "fit again from the data")
         try:
-            streamed = cls(header["parameters"], header["exact"])
-            for key, count in header["counts"].items():
-                kind, fold = key.rsplit(".", 1)
-                loose, square = arrays[f"{key}.loose"], arrays.get(f"{key}.square")
-                size = streamed.parameters + 1
-                if loose.ndim != 2 or loose.shape[1] != size or (square is not None and square.shape != (size, size)):
-                    raise ValueError(f"{key} has not {size} columns")
-                streamed._of(kind, int(fold)).restore(loose, square, int(count))
-            meta = dict(header["meta"])
+            streamed, meta = cls.from_state(header, arrays), dict(header["meta"])
         except Exception as error:  # a damaged file may fail anywhere
             raise BadFile(f"{path}: not the rows of a fit, or cut short ({error}): fit again from the data") from error
         return streamed, meta

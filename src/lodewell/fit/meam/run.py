@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -18,7 +15,7 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 from lodewell.crystals.batch import Floats
 from lodewell.crystals.labels.read import Labelled
 from lodewell.errors import BadOption
-from lodewell.fit.data import LabelledSource, stress_rows
+from lodewell.fit.data import LabelledData, stress_rows
 from lodewell.fit.distances import Distances
 from lodewell.fit.meam.descent import Goal, Point
 from lodewell.fit.meam.knowledge import coverage_of, ensemble_of, errors_of
@@ -27,16 +24,17 @@ from lodewell.fit.meam.options import MEAMOptions
 from lodewell.fit.meam.rows import Targets, targets
 from lodewell.fit.meam.search import Search, Setup
 from lodewell.fit.meam.wall import walled
-from lodewell.fit.run import Fitted, Report
+from lodewell.fit.run import FitResult, fit_to
 from lodewell.interop.curves import pair_curve
 from lodewell.interrupts import Interrupts, uninterrupted
+from lodewell.options import options_of
 from lodewell.potentials.base import Potential
 from lodewell.potentials.meam.meam import MEAM
 from lodewell.potentials.meam.splines import Spline
 from lodewell.potentials.store import load
 from lodewell.potentials.uf.uf import UF
-from lodewell.progress import silent
-from lodewell.workers.open import open_workers
+from lodewell.progress import Progress, silent
+from lodewell.record import Run, fingerprint
 
 # An error of so many eV an atom counts as much as one of 1 eV/Å in every force: what the errors of good potentials of
 # very different elements and kinds are to each other. Likewise for the stress times the volume an atom.
@@ -47,63 +45,90 @@ _LONE_WEIGHT = 10.0  # a given reference energy counts as so many frames
 _ALGORITHM = 1  # of what is in a ledger
 
 
-def fit_meam(train: LabelledSource, options: MEAMOptions = MEAMOptions(), **how: Any) -> MEAM:  # noqa: B008 frozen
-    """Fit a spline MEAM to labelled crystals; see `fit_meam_files` for what else can be said."""
-    fitted = fit_meam_files(train, options, **how).potential
-    assert isinstance(fitted, MEAM)
-    return fitted
+@options_of(MEAMOptions)
+def fit_meam(
+    train: Any,
+    options: MEAMOptions,
+    *,
+    out: str | Path | None = None,
+    workers: int | None = 1,
+    cluster: str | None = None,
+    progress: Progress = silent,
+    restart: bool = False,
+) -> MEAM:
+    """Fit a spline MEAM to labelled crystals.
+
+    Args:
+        train: paths, ASE atoms with energies and forces, `Labelled` frames, or a `LabelledSource`; one or several.
+        options: a `MEAMOptions`, or its fields as keywords:
+        out: write the potential to this file, and a summary beside it.
+        workers: processes; None for every core.
+        cluster: where Dask is to be found, see `lodewell.workers`.
+        progress: told the stage, and the steps done.
+        restart: forget what an interrupted fit of the same data and options has left beside `out`.
+
+    Returns:
+        The potential.
+
+    Raises:
+        BadFile: when the data cannot be used, or `out` cannot be written.
+        BadOption: when options are out of range, or do not fit the data.
+    """
+    how = {"workers": workers, "cluster": cluster, "progress": progress, "restart": restart}
+    potential = fit_to(fit_meam_files, "meam", train, options, out=out, **how).potential
+    assert isinstance(potential, MEAM)
+    return potential
 
 
 def fit_meam_files(
-    train: LabelledSource,
+    train: LabelledData,
     options: MEAMOptions,
+    /,
     *,
-    out: Path | None = None,
-    workers: int | None = 1,
-    cluster: str | None = None,
-    report: Report = silent,
-) -> Fitted:
+    out: Path | None,
+    run: Run,
+) -> FitResult:
     """Fit a spline MEAM; an interrupted fit leaves the best so far in `out`, and `out.partial` to go on from.
 
     Raises:
         BadOption: when the options do not fit the data.
         BadFile: when the data cannot be used, or `out` cannot be written.
     """
-    report("distances", 0, None)
+    run.progress("distances")
     distances = Distances.of(train)
     setup, notes = _set_up(train, distances, options)
     references = {chemical_symbols[z]: e for z, e in train.references.energies.items()}
     finish = partial(_finished, setup=setup, references=references, train=train, distances=distances)
-    with Interrupts() as interrupts, Search(setup, _identity(train, options), out) as search:
+    with Interrupts() as interrupts, Search(setup, _key(run), out, run.restart) as search:
         state = ("searching", 0, 1)
 
-        def watch(words: str, done: int, total: int) -> None:
+        def progress(stage: str, done: int = 0, total: int | None = None, /) -> None:
             nonlocal state
-            state = (words, done, total)
-            report(*state)
+            state = (stage, done, total or 1)
+            run.progress(*state)
 
-        def each(point: Point) -> None:
+        def step(point: Point) -> None:
             interrupts.check()
-            report(*state)
+            run.progress(*state)
 
         try:
-            with open_workers(workers, cluster) as pool:
-                points = search.run(pool, watch, each)
+            points = search.run(run.workers, progress, step)
             interrupts.check()
-            fitted = finish(points, report=report)
+            fitted = finish(points, progress=run.progress)
         except KeyboardInterrupt:
             if search.standing and out is not None:
                 with uninterrupted():
-                    best = finish(search.standing[:1], report=silent)
+                    best = finish(search.standing[:1], progress=silent)
                     best.potential.save(out, interrupted=True, **best.facts)
             raise
         if out is not None:  # before the ledger goes
             fitted.potential.save(out, **fitted.facts)
         search.forget()
-    return Fitted(fitted.potential, fitted.facts, (*train.references.notes(), *notes, *fitted.notes))
+    said = (*train.references.notes(), *notes, *fitted.notes)
+    return FitResult(fitted.potential, fitted.facts, said, resumed=search.resumed)
 
 
-def _set_up(train: LabelledSource, distances: Distances, options: MEAMOptions) -> tuple[Setup, list[str]]:
+def _set_up(train: LabelledData, distances: Distances, options: MEAMOptions) -> tuple[Setup, list[str]]:
     """Lay out splines and data; also return what the user should know."""
     frames = [*train, *_lone_atoms(train)]
     symbols = [chemical_symbols[z] for z in sorted(train.survey.elements)]
@@ -119,7 +144,7 @@ def _set_up(train: LabelledSource, distances: Distances, options: MEAMOptions) -
     return Setup(part, whole, _goal(whole, options), layout, x_c, warm_c, options), notes
 
 
-def _lone_atoms(train: LabelledSource) -> list[Labelled]:
+def _lone_atoms(train: LabelledData) -> list[Labelled]:
     """Return a lone atom for each reference energy that is known: they are labels like others, and heavier."""
     known = train.references.known
     return [Labelled(Atoms([z]), energy, None, None, weight=_LONE_WEIGHT) for z, energy in known.items()]
@@ -196,10 +221,9 @@ def _beginning(layout: Layout, start: str) -> tuple[Floats, Floats | None]:
     return np.asarray(free @ np.linalg.lstsq(free, x_c, rcond=None)[0]), None
 
 
-def _identity(train: LabelledSource, options: MEAMOptions) -> str:
-    """Return what must be equal for a ledger to go on."""
-    parts = [_ALGORITHM, train.survey.columns.fingerprint(), asdict(options)]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+def _key(run: Run) -> str:
+    """Return what must be equal for a ledger to go on: data, options and algorithm."""
+    return fingerprint(run.fingerprint, _ALGORITHM)[:16]
 
 
 def _finished(
@@ -207,12 +231,12 @@ def _finished(
     *,
     setup: Setup,
     references: Mapping[str, float],
-    train: LabelledSource,
+    train: LabelledData,
     distances: Distances,
-    report: Callable[[str, int, int | None], None],
-) -> Fitted:
+    progress: Progress,
+) -> FitResult:
     """Make the potential of the best point, and what it knows of itself."""
-    report("weighing rivals", 0, None)
+    progress("weighing rivals")
     options = setup.options
     potentials = [to_potential(p.layout, p.x_c, references) for p in points]
     for potential in potentials:
@@ -232,4 +256,4 @@ def _finished(
         "steps": [p.steps for p in points],
         "references": train.references.about(),
     }
-    return Fitted(best, facts, ())
+    return FitResult(best, facts, ())

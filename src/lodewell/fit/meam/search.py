@@ -25,6 +25,7 @@ from lodewell.fit.meam.options import MEAMOptions
 from lodewell.fit.meam.rows import Targets
 from lodewell.fit.meam.start import evolved_start, random_start
 from lodewell.ledger import Ledger
+from lodewell.progress import Progress
 from lodewell.workers.base import Workers
 
 _ROUND = 15  # steps
@@ -115,13 +116,17 @@ class Search:
     all data count for those standing.
     """
 
-    def __init__(self, setup: Setup, identity: str, out: Path | None) -> None:
+    def __init__(self, setup: Setup, identity: str, out: Path | None, restart: bool = False) -> None:
         self.setup = setup
         self._identity = identity
-        self._ledger = None if out is None else Ledger(out.with_name(out.name + ".partial"))
+        ledger = None if out is None else out.with_name(out.name + ".partial")
+        if ledger is not None and restart:
+            ledger.unlink(missing_ok=True)
+        self._ledger = None if ledger is None else Ledger(ledger)
         self._points: dict[int, Point] = {}
         self._began = time.perf_counter()
         self.whole = False
+        self.resumed = 0  # tasks that an interrupted search had finished
 
     @property
     def standing(self) -> list[Point]:
@@ -140,14 +145,8 @@ class Search:
         if self._ledger is not None:
             self._ledger.path.unlink(missing_ok=True)
 
-    def run(
-        self, workers: Workers, watch: Callable[[str, int, int], None], each: Callable[[Point], None]
-    ) -> list[Point]:
-        """Run all rounds and return the members, best first.
-
-        `watch` is told the state in words, tasks done and tasks planned; `each` is called after every step taken in
-        this process.
-        """
+    def run(self, workers: Workers, progress: Progress, each: Callable[[Point], None]) -> list[Point]:
+        """Run all rounds and return the members, best first; `each` is called after each step taken in this process."""
         plan = rounds(self.setup.options)
         total = sum(r.keep for r in plan)
         for number, this in enumerate(plan):
@@ -162,7 +161,7 @@ class Search:
                 if task.whole > self.whole:
                     self._points, self.whole = {}, True
                 self._points[task.seed] = point
-                watch(self._words(number, len(plan)), done + count, total)
+                progress(self._words(number, len(plan)), done + count, total)
         return self.standing
 
     def _alive(self, keep: int) -> dict[int, Point | None]:
@@ -178,6 +177,7 @@ class Search:
             if known is None:
                 waiting.append(task)
             else:
+                self.resumed += 1
                 yield task, from_bytes(known, self.setup.layout)
         # Another process cannot call back; only in this one does `each` see every step.
         function = partial(work, setup=self.setup) if workers.n > 1 else partial(work, setup=self.setup, each=each)

@@ -69,6 +69,8 @@ class UFOptions(LabelledOptions):
         for name, least in (("intervals", 4), ("embed_intervals", 2), ("embed_trials", 0)):
             if getattr(self, name) < least:
                 raise BadOption(f"{name} must be {least} or more, not {getattr(self, name)}")
+        if self.embed_trials and not self.embed:
+            raise BadOption("embed_trials tries shapes of an embedding: say embed as well")
         if self.intervals_3body and self.intervals_3body < 3:
             raise BadOption(f"intervals_3body must be 3 or more, or 0 to be chosen, not {self.intervals_3body}")
         for name in ("knots", "knots_3body"):

@@ -55,7 +55,7 @@ class UFRows:
 
     def fold_chunk(self, chunk: LabelledChunk) -> tuple[Streamed, int]:
         """Fold the rows of some frames; return them and the number of frames (runs in the workers)."""
-        streamed = Streamed(self.basis.columns, exact=False)
+        streamed = Streamed(self.basis.columns)
         frames = chunk.read()[0]
         for frame in frames:
             self.fold(frame, streamed)

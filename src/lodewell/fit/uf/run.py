@@ -13,23 +13,25 @@ from ase.data import chemical_symbols
 
 from lodewell.crystals.batch import Floats
 from lodewell.errors import BadOption, LodewellError
-from lodewell.fit.data import LabelledSource
+from lodewell.fit.data import LabelledData
 from lodewell.fit.distances import Distances
 from lodewell.fit.error_model import error_model
 from lodewell.fit.linear.balance import Balance, Goal, choose, judged
 from lodewell.fit.linear.least_squares import Solution, Streamed, Undetermined, merged, solve, square_bytes
 from lodewell.fit.reference import References
-from lodewell.fit.run import Fitted, Report, doubts
+from lodewell.fit.run import FitResult, doubts, fit_to
 from lodewell.fit.uf.embedding import Shells, embeddings
 from lodewell.fit.uf.options import UFOptions
 from lodewell.fit.uf.rows import ENERGY, FORCE, STRESS, UFRows
 from lodewell.fit.uf.size import MOST_BYTES, affordable, needed_bytes
 from lodewell.fit.uf.space import lay_out, roughness, undetermined
 from lodewell.fit.walls import walled
+from lodewell.options import options_of
 from lodewell.potentials.uf.basis import UFBasis
+from lodewell.potentials.uf.embedding import Embedding
 from lodewell.potentials.uf.uf import UF, Knowledge
-from lodewell.progress import silent
-from lodewell.workers.open import open_workers
+from lodewell.progress import Progress, silent
+from lodewell.record import Run
 
 logger = logging.getLogger(__name__)
 
@@ -41,35 +43,62 @@ _TOLD = 1e9  # bytes of all, from which on they are worth a word
 _SAMPLE = 80  # frames on which uncertainties are calibrated
 
 
-def fit_uf(train: LabelledSource, options: UFOptions = UFOptions(), **how: Any) -> UF:  # noqa: B008 frozen
-    """Fit an ultra-fast potential to labelled crystals; see `fit_uf_files` for what else can be said."""
-    fitted = fit_uf_files(train, options, **how).potential
-    assert isinstance(fitted, UF)
-    return fitted
+@options_of(UFOptions)
+def fit_uf(
+    train: Any,
+    options: UFOptions,
+    *,
+    out: str | Path | None = None,
+    workers: int | None = 1,
+    cluster: str | None = None,
+    progress: Progress = silent,
+    restart: bool = False,
+) -> UF:
+    """Fit an ultra-fast potential, two- and three-body splines, to labelled crystals.
+
+    Args:
+        train: paths, ASE atoms with energies and forces, `Labelled` frames, or a `LabelledSource`; one or several.
+        options: a `UFOptions`, or its fields as keywords:
+        out: write the potential to this file, and a summary beside it.
+        workers: processes; None for every core.
+        cluster: where Dask is to be found, see `lodewell.workers`.
+        progress: told the stage, and the steps done.
+        restart: forget what an interrupted fit of the same data and options has left beside `out`.
+
+    Returns:
+        The potential.
+
+    Raises:
+        BadFile: when the data cannot be used, or `out` cannot be written.
+        BadOption: when options are out of range, or do not fit the data.
+    """
+    how = {"workers": workers, "cluster": cluster, "progress": progress, "restart": restart}
+    potential = fit_to(fit_uf_files, "uf", train, options, out=out, **how).potential
+    assert isinstance(potential, UF)
+    return potential
 
 
 def fit_uf_files(
-    train: LabelledSource,
+    train: LabelledData,
     options: UFOptions,
+    /,
     *,
-    out: Path | None = None,
-    workers: int | None = 1,
-    cluster: str | None = None,
-    report: Report = silent,
-) -> Fitted:
+    out: Path | None,
+    run: Run,
+) -> FitResult:
     """Fit an ultra-fast potential.
 
     Raises:
         BadOption: when the options leave coefficients undetermined, named, or do not fit the data.
         BadFile: when the data cannot be used.
     """
-    report("distances", 0, None)
+    run.progress("distances")
     distances = Distances.of(train)
     best: Candidate | None = None
     rng, shells = np.random.default_rng(options.seed), Shells()
     for trial in range(1 + options.embed_trials * options.embed):
         tried = shells.moved(rng) if trial else shells
-        candidate = _candidate(train, distances, tried, options, best, workers, cluster, report)
+        candidate = _candidate(train, distances, tried, options, best, run)
         if best is None or candidate.balance.loss < best.balance.loss:
             best, shells = candidate, tried
     assert best is not None
@@ -79,14 +108,14 @@ def fit_uf_files(
         streamed.save(out.with_suffix(".rows"), **_identity(basis), references=references.about())
     silent_parts = undetermined(basis, streamed.seen_p())
     notes = [*references.notes(), *best.notes, *(f"{part}: there it is a wall or a guess" for part in silent_parts)]
-    report("solving", 0, None)
+    run.progress("solving")
     solution = _solved(streamed, basis, balance, penalty_pp)
     coefficients = solution.coefficients_p.copy()
     coefficients[: len(basis.species)] += [references.energies[z] for z in basis.species]
     potential = walled(basis.potential(coefficients), distances, options.wall)
     potential.distances = dict(distances.count_k)
     if options.uncertainty:
-        report("calibrating uncertainties", 0, None)
+        run.progress("calibrating uncertainties")
         potential.knowledge = _knowledge(best.maker, solution, balance, train)
     facts = {
         "coefficients": basis.columns, "memory_GB": round(best.memory / 1e9, 3),
@@ -99,7 +128,7 @@ def fit_uf_files(
         "references": references.about(),
     }  # fmt: skip
     notes += doubts(balance.held_out, train.spread.per_atom, "eV/atom")
-    return Fitted(potential, facts, tuple(notes))
+    return FitResult(potential, facts, tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -115,9 +144,8 @@ class Candidate:
 
 
 def _candidate(
-    train: LabelledSource, distances: Distances, shells: Shells, options: UFOptions, best: Candidate | None,
-    workers: int | None, cluster: str | None, report: Report,
-) -> Candidate:  # fmt: skip
+    train: LabelledData, distances: Distances, shells: Shells, options: UFOptions, best: Candidate | None, run: Run
+) -> Candidate:
     """Lay out splines, fold the data into rows and weigh them; where there is a `best`, by its weights."""
     species = tuple(sorted(train.survey.elements))
     spaces = embeddings(distances, train, species, shells, options.embed_intervals) if options.embed else {}
@@ -125,7 +153,7 @@ def _candidate(
     sorts, memory = _kept_apart(train, basis, options)
     references = _references(train, options)
     maker = UFRows(basis, references, options, train.folds(), sorts)
-    streamed = _stream(maker, train, workers, cluster, report)
+    streamed = _stream(maker, train, run)
     if options.extend:
         streamed = _extended(streamed, basis, options)
     penalty_pp = _penalty(basis, references, options.ridge)
@@ -138,17 +166,14 @@ def _candidate(
         {ENERGY: train.spread.per_atom},
     )
 
-    def tell(trial: int) -> None:
-        report("choosing weights", trial, None)
-
     if best is not None:
         balance = judged(streamed, penalty_pp, goal, best.balance)
     else:
-        balance = choose(streamed, penalty_pp, goal, tell)
+        balance = choose(streamed, penalty_pp, goal, run.progress)
     return Candidate(maker, streamed, penalty_pp, balance, memory, tuple(notes))
 
 
-def _kept_apart(train: LabelledSource, basis: UFBasis, options: UFOptions) -> tuple[frozenset[str], float]:
+def _kept_apart(train: LabelledData, basis: UFBasis, options: UFOptions) -> tuple[frozenset[str], float]:
     """Return the config_types to keep apart, those that have some frames if they are few, and the memory in bytes."""
     kinds = frozenset(train.large_config_types())
     if len(kinds) > _MOST_SORTS:
@@ -163,34 +188,33 @@ def _kept_apart(train: LabelledSource, basis: UFBasis, options: UFOptions) -> tu
     return kinds, memory
 
 
-def _stream(maker: UFRows, train: LabelledSource, workers: int | None, cluster: str | None, report: Report) -> Streamed:
+def _stream(maker: UFRows, train: LabelledData, run: Run) -> Streamed:
     """Fold the rows of all frames."""
     done, total = 0, len(train)
     # One set of squares, into which every frame folds: when they are large, copies in workers cost more than they gain.
-    if cluster is None and (workers == 1 or square_bytes(maker.basis.columns) > _LARGE):
-        streamed = Streamed(maker.basis.columns, exact=False)
+    if not run.clustered and (run.count == 1 or square_bytes(maker.basis.columns) > _LARGE):
+        streamed = Streamed(maker.basis.columns)
         for frame in train:
             maker.fold(frame, streamed)
             done += 1
-            report("rows", done, total)
+            run.progress("rows", done, total)
         return streamed
 
     def parts() -> Iterator[Streamed]:
         nonlocal done
-        with open_workers(workers, cluster) as pool:
-            for outcome in pool.map(maker.fold_chunk, train.chunks(_CHUNK)):
-                if outcome.value is None:
-                    raise LodewellError(f"{outcome.task.chunk.files[0]}: {outcome.error}")
-                done += outcome.value[1]
-                report("rows", done, total)
-                yield outcome.value[0]
+        for outcome in run.workers.map(maker.fold_chunk, train.chunks(_CHUNK)):
+            if outcome.value is None:
+                raise LodewellError(f"{outcome.task.chunk.files[0]}: {outcome.error}")
+            done += outcome.value[1]
+            run.progress("rows", done, total)
+            yield outcome.value[0]
 
     whole = merged(parts())
     assert whole is not None
     return whole
 
 
-def _references(train: LabelledSource, options: UFOptions) -> References:
+def _references(train: LabelledData, options: UFOptions) -> References:
     """Return reference energies: those that were taken off the earlier rows, if there are such."""
     about = Streamed.meta(options.extend).get("references") if options.extend else None
     if about is None:
@@ -232,7 +256,7 @@ def _solved(streamed: Streamed, basis: UFBasis, balance: Balance, penalty_pp: Fl
         ) from error
 
 
-def _knowledge(maker: UFRows, solution: Solution, balance: Balance, train: LabelledSource) -> Knowledge:
+def _knowledge(maker: UFRows, solution: Solution, balance: Balance, train: LabelledData) -> Knowledge:
     """Fit the error model to the residuals of some frames, raised to the size of held-out errors."""
     known = Knowledge(solution.factor_pp.astype(np.float32))
     every = max(1, len(train) // _SAMPLE)
@@ -262,7 +286,7 @@ def _extended(streamed: Streamed, basis: UFBasis, options: UFOptions) -> Streame
     """Fold in the rows of an earlier fit; refuse those of other splines."""
     earlier, meta = Streamed.load(options.extend)
     identity = _identity(basis)
-    if {key: meta.get(key) for key in identity} != identity:
+    if {key: meta.get(key, {}) for key in identity} != identity:
         raise BadOption(
             f"{options.extend}: rows of other splines; give the same --cutoff, --cutoff-3body, --intervals ... and "
             "--knots as then, and frames that are not closer than those were"
@@ -276,4 +300,12 @@ def _identity(basis: UFBasis) -> dict[str, Any]:
         "species": list(basis.species),
         "pairs": {str(pair): axis.knots_k.tolist() for pair, axis in basis.pairs.items()},
         "triples": {str(t): [a.knots_k.tolist() for a in b.axes] for t, b in basis.blocks.items()},
+        "embeddings": {str(z): _state(embedding) for z, embedding in basis.embeddings.items()},
     }
+
+
+def _state(embedding: Embedding) -> list[Any]:
+    """Return the densities of an embedding, the knots of its functions, and the pairs that these are of."""
+    knots = [[axis.knots_k.tolist() for axis in (d.radial, d.values)] for d in embedding.densities]
+    densities = [[d.neighbour, d.order] for d in embedding.densities]
+    return [densities, knots, [list(pair) for pair in embedding.pairs]]
