@@ -4,6 +4,7 @@ from dataclasses import MISSING, fields, replace
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.io import read
 
 import lodewell
@@ -54,7 +55,7 @@ OWN = {
         "cutoff": (4.8, {}), "cutoff_3body": (3.3, THREE), "intervals": (7, {}), "intervals_3body": (5, THREE),
         "knots": ((2.0, 2.5, 3.0, 3.7, 5.0), {}), "knots_3body": ((1.0, 1.5, 2.0, 2.5, 3.0, 3.5), THREE),
         "three_body": (True, {"intervals_3body": 3, "cutoff_3body": 3.5}), "embed": (True, {}),
-        "embed_intervals": (4, {"embed": True}), "embed_trials": (2, {"embed": True}), "wall": ("none", {}),
+        "embed_intervals": (4, {"embed": True}), "embed_trials": (1, {"embed": True}), "wall": ("none", {}),
         "smoothness": (1e-1, {}), "ridge": (1.0, {}), "balance": (1.0, {}), "config_balance": (1.0, {}),
         "uncertainty": (True, {}), "keep_rows": (True, {}), "extend": ("nothing.rows", {}), "folds": (4, {}),
     },
@@ -103,14 +104,20 @@ def given(tmp_path_factory):
 
 
 def heard(family, data, **said):
-    """Return what a fit makes of options: energies, forces and error bars of a crystal, or its refusal."""
+    """Return what a fit makes of options: passes over the data, error bars, energies, forces; or its refusal."""
+    passes = []
+
+    def count(stage, done=0, total=None):
+        passes.extend([stage] * (stage == "rows" and done == total))
+
     try:
-        potential = FITS[family](data, **FAST[family] | said)
+        potential = FITS[family](data, progress=count, **FAST[family] | said)
     except LodewellError as error:
         return str(error)
     atoms = rattled(3, seed=9)[-1]
     result = potential.evaluate(atoms)[0]
-    return (potential.uncertain, result.energy, *result.forces_nc.ravel())
+    close = potential.evaluate(Atoms("Cu2", [[0, 0, 0], [0, 0, 1.1]]))[0]
+    return (len(passes), potential.uncertain, close.energy, result.energy, *result.forces_nc.ravel())
 
 
 _plain: dict[tuple[str, str], object] = {}
