@@ -88,6 +88,9 @@ class Potential(ABC):
         cutoff: beyond this distance in Å two atoms do not see each other.
         species: atomic numbers it knows, or None for all.
         half_list: whether `compute` wants each pair once (pair families) or at both atoms.
+        most_crystals: how many crystals `compute` likes to have at once; 1 where they are computed one by one.
+        pair_bytes: memory that `compute` takes for each pair of atoms within the cutoff, its place in a list included.
+        behind: the ASE calculator that it passes everything on to, if it is no more than that.
         calibrated: whether its energies are true eV; a statistical table that was never fitted to energies is not,
             and refuses whatever needs real units, such as a pressure.
     """
@@ -96,6 +99,9 @@ class Potential(ABC):
     half_list: bool = False
     cutoff: float
     species: frozenset[int] | None = None
+    most_crystals: int = 512
+    pair_bytes: float = 8.0
+    behind: Any = None
     calibrated: bool = True
 
     @abstractmethod

@@ -109,17 +109,18 @@ class FromCalculator(Potential):
     """An ASE calculator behind lodewell's contract, one crystal at a time, so that `relax` serves it too."""
 
     kind: ClassVar[str] = "ase"
-    cutoff = 0.0
+    cutoff = 0.0  # it finds its own neighbours
+    most_crystals = 1
 
     def __init__(self, calculator: Any) -> None:
-        self.calculator_ = calculator
+        self.behind = calculator
 
     def compute(self, batch: Batch, neighbours: Neighbours) -> tuple[Floats, Floats, Floats]:
         """Ask the calculator for each crystal; an energy without atomic shares is spread evenly."""
         energies, forces = np.zeros(len(batch.species_n)), np.zeros((len(batch.species_n), 3))
         virials = np.zeros((len(batch), 3, 3))
         for b, (s, atoms) in enumerate(zip(batch.slices, batch.to_atoms(), strict=True)):
-            atoms.calc = self.calculator_
+            atoms.calc = self.behind
             try:
                 forces[s] = atoms.get_forces()
                 energies[s] = atoms.get_potential_energy() / len(atoms)
@@ -127,7 +128,7 @@ class FromCalculator(Potential):
                     virials[b] = -atoms.get_volume() * atoms.get_stress(voigt=False)
             except Exception:
                 # Else it may take the crystal that it has just refused for one that it has computed.
-                if hasattr(self.calculator_, "reset"):
-                    self.calculator_.reset()
+                if hasattr(self.behind, "reset"):
+                    self.behind.reset()
                 raise
         return energies, forces, virials

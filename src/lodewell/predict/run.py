@@ -14,6 +14,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
+from lodewell.batching import greedy
 from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.dimensions import dimensions
 from lodewell.crystals.given import given_list, in_memory
@@ -231,17 +232,7 @@ def _judge(found: list[Entry], model: Model, wanted: list[int]) -> Iterator[Pred
 
 def _batches(found: Iterable[Entry]) -> Iterator[list[Entry]]:
     """Cut crystals into batches that are small in number and in memory."""
-    part: list[Entry] = []
-    size = 0
-    for item in found:
-        own = sum(array.nbytes for array in item[1].values()) if item[1] is not None else 0
-        if part and (len(part) == BATCH or size + own > BATCH_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(item)
-        size += own
-    if part:
-        yield part
+    return greedy(found, lambda item: sum(a.nbytes for a in (item[1] or {}).values()), BATCH_BYTES, BATCH)
 
 
 def _known_elements(item: Entry, model: Model) -> Entry:

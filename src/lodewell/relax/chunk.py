@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.units import GPa
 
+from lodewell.batching import greedy
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.names import TAGS
 from lodewell.crystals.read import Record
@@ -17,7 +18,6 @@ from lodewell.crystals.remarks import remarks_on
 from lodewell.crystals.validate import validate
 from lodewell.errors import BadCrystal
 from lodewell.potentials.base import Potential, charged
-from lodewell.potentials.calculator import FromCalculator
 from lodewell.potentials.statistical.statistical import as_statistical
 from lodewell.relax import lbfgs
 from lodewell.relax.constraints import projectors, wants_symmetry
@@ -28,8 +28,7 @@ from lodewell.relax.symmetry import Group, Symmetry, symmetrised
 
 logger = logging.getLogger(__name__)
 
-_CRYSTALS_A_BATCH = 512
-_PAIRS_A_BATCH = 500_000  # each takes eight bytes
+_BYTES_A_BATCH = 4e6
 _STALE = ("energy", "free_energy", "stress", "virial", "forces", "energies", "stresses", "magmoms", "dipole")
 
 
@@ -106,21 +105,15 @@ def formula(atoms: Atoms | None) -> str | None:
 
 
 def _batches(candidates: Sequence[_Candidate], potential: Potential) -> Iterator[list[_Candidate]]:
-    """Group crystals so that the pairs of a group fit comfortably in memory; ASE's calculators take one at a time."""
-    most = 1 if isinstance(potential, FromCalculator) else _CRYSTALS_A_BATCH
+    """Group crystals so that what a potential needs for their pairs fits comfortably in memory."""
     sphere = 2.1 * (potential.cutoff + 0.5) ** 3
-    group: list[_Candidate] = []
-    pairs = 0.0
-    for candidate in candidates:
-        n = len(candidate.atoms)
-        room = candidate.atoms.cell.volume if candidate.atoms.pbc.all() else 10.0 * n
-        pairs += n * max(1.0, n * sphere / room)
-        if group and (len(group) >= most or pairs > _PAIRS_A_BATCH):
-            yield group
-            group, pairs = [], n * max(1.0, n * sphere / room)
-        group.append(candidate)
-    if group:
-        yield group
+
+    def size(candidate: _Candidate) -> float:
+        n, atoms = len(candidate.atoms), candidate.atoms
+        room = atoms.cell.volume if atoms.pbc.all() else 10.0 * n
+        return potential.pair_bytes * n * max(1.0, n * sphere / room)
+
+    return greedy(candidates, size, _BYTES_A_BATCH, potential.most_crystals)
 
 
 def _relax_some(some: Sequence[_Candidate], potential: Potential, options: RelaxOptions) -> list[Relaxation]:

@@ -19,7 +19,6 @@ from ase import Atoms
 
 from lodewell.crystals.batch import Batch
 from lodewell.potentials.base import Potential, spatial_order
-from lodewell.potentials.calculator import FromCalculator
 
 logger = logging.getLogger(__name__)
 
@@ -99,9 +98,9 @@ def _race(
 
 def _stepper(potential: Potential, cell: Atoms, rng: np.random.Generator) -> Callable[[], object]:
     """Return what dynamics does at each step: move, mend the neighbour list, compute."""
-    if isinstance(potential, FromCalculator):
+    if potential.behind is not None:
         atoms = cell.copy()
-        atoms.calc = potential.calculator_
+        atoms.calc = potential.behind
         places = cycle([cell.positions + rng.normal(0.0, _STIR, cell.positions.shape) for _ in range(8)])
 
         def ask() -> object:
@@ -123,7 +122,7 @@ def _stepper(potential: Potential, cell: Atoms, rng: np.random.Generator) -> Cal
 
 
 def _fresh(potential: Potential, cell: Atoms) -> Callable[[], object] | None:
-    if isinstance(potential, FromCalculator):
+    if potential.behind is not None:
         return None
     return lambda: potential.evaluate(cell)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from ase import Atoms
 
+from lodewell.batching import greedy
 from lodewell.crystals.batch import Batch, Flags, Floats
 from lodewell.crystals.chemistry import reduced_formula
 from lodewell.crystals.given import given_list, in_memory
@@ -194,7 +195,7 @@ def score_records(records: Sequence[Record], potential: Potential) -> list[Score
         out[k] = refused
         if refused is None:
             good.append(k)
-    for group in _groups(good, records):
+    for group in greedy(good, lambda k: len(records[k].atoms or ()), ATOMS, potential.most_crystals):
         atoms = [a for k in group if (a := records[k].atoms) is not None]
         for k, scored in zip(group, _score_batch([records[k] for k in group], atoms, potential), strict=True):
             out[k] = scored
@@ -217,21 +218,6 @@ def _refusal(record: Record, potential: Potential) -> Score | None:
 def _id(atoms: Atoms) -> str | None:
     found = atoms.info.get("id")
     return None if found is None else str(found)
-
-
-def _groups(indices: list[int], records: Sequence[Record]) -> Iterator[list[int]]:
-    """Cut into runs of bounded size."""
-    group: list[int] = []
-    size = 0
-    for k in indices:
-        count = len(records[k].atoms or ())
-        if group and size + count > ATOMS:
-            yield group
-            group, size = [], 0
-        group.append(k)
-        size += count
-    if group:
-        yield group
 
 
 def _score_batch(records: list[Record], atoms: list[Atoms], potential: Potential) -> Iterator[Score]:

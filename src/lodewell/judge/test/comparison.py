@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 from ase.data import chemical_symbols
 
+from lodewell.batching import greedy
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.labels.read import Labelled, Refusal
 from lodewell.crystals.validate import validate
@@ -43,25 +44,12 @@ def errors_of(
     """
     work = Tallies(potential, [] if refused is None else refused, uncertainty and potential.uncertain, points)
     done = 0
-    for batch in _batches(labelled):
+    for batch in greedy(labelled, lambda frame: len(frame.atoms), _ATOMS, _FRAMES):
         good = [frame for frame in batch if work.admit(frame)]
         work.compare(good)
         done += len(batch)
         progress("testing", done, total)
     return work.errors(name or potential.kind)
-
-
-def _batches(labelled: Iterable[Labelled]) -> Iterator[list[Labelled]]:
-    batch: list[Labelled] = []
-    atoms = 0
-    for frame in labelled:
-        if batch and (atoms + len(frame.atoms) > _ATOMS or len(batch) >= _FRAMES):
-            yield batch
-            batch, atoms = [], 0
-        batch.append(frame)
-        atoms += len(frame.atoms)
-    if batch:
-        yield batch
 
 
 class _Sums:
