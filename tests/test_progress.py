@@ -10,7 +10,22 @@ import lodewell
 from lodewell.progress import silent
 from tests.conftest import made_up_crystals
 
-VERBS = ("check", "compare", "derive", "map_crystals", "predict", "relax", "score", "test", "train")
+VERBS = (
+    *(
+        "check",
+        "compare",
+        "derive",
+        "fit_gap",
+        "fit_meam",
+        "fit_uf",
+        "map_crystals",
+        "predict",
+        "relax",
+        "score",
+        "test",
+    ),
+    "train",
+)
 Told = list[tuple[str, int, int | None]]
 
 

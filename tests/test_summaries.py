@@ -26,9 +26,13 @@ TRAIN = (
     "--properties density --members 1 --epochs 2 --batch-size 16 --validation 0.2 --cache cache --threads 1 "
     "--settings width=16 --settings channels=16 --settings layers=2 --settings charges=2"
 )
+FIT = "--train copper.extxyz --test held-out.extxyz --workers 1"
+GAP = "--points 12 --points-2body 6 --n-max 3 --l-max 2 --energy-sigma 0.003 --force-sigma 0.1 --virial-sigma 0.1"
 COMMANDS = {  # words after `lodewell`, and where the results go
     "derive": (f"derive {REAL} --recipe spp-2024 --workers 1", "table.lodewell"),
-    "fit uf": ("fit uf --train copper.extxyz --no-three-body --intervals 8 --workers 1", "uf.lodewell"),
+    "fit uf": (f"fit uf {FIT} --no-three-body --intervals 8", "uf.lodewell"),
+    "fit meam": (f"fit meam {FIT} --restarts 2 --members 1 --most-steps 3 --knots 5", "meam.lodewell"),
+    "fit gap": (f"fit gap {FIT} {GAP}", "gap.lodewell"),
     "relax": ("relax copper.extxyz -p morse.lodewell --max-steps 5 --best 1 --workers 1", "relaxed"),
     "check": ("check morse.lodewell --elements Cu", "check.json"),
     "train": (f"train --data salts.extxyz {TRAIN}", "trained"),
@@ -39,6 +43,7 @@ COMMANDS = {  # words after `lodewell`, and where the results go
 def folder(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("summaries")
     write(place / "copper.extxyz", labelled(rattled(24)))
+    write(place / "held-out.extxyz", labelled(rattled(6, seed=1)))
     write(place / "salts.extxyz", salts(each=1))
     COPPER.save(place / "morse.lodewell")
     return place
@@ -80,7 +85,9 @@ def test_a_run_leaves_one_kind_of_summary(folder, command):
 def test_a_run_is_repeated_from_its_summary(folder, tmp_path, command):
     """The words of the summary make the run again: another process, and the same fingerprint and results."""
     words = COMMANDS[command][0].split()
-    first, second = (tmp_path / f"{k}-{COMMANDS[command][1]}" for k in range(2))
+    first, second = (tmp_path / name / COMMANDS[command][1] for name in ("first", "second"))
+    for place in (first, second):
+        place.parent.mkdir()
     lodewell(folder, [*words, "--out", str(first)])
     summary = json.loads(summary_path(first).read_text())
     lodewell(folder, [*summary["argv"][:-1], str(second)])

@@ -26,7 +26,7 @@ from lodewell.crystals.read import read_crystals
 from lodewell.crystals.write import write_crystals
 from lodewell.derive.chunk import read_formulas
 from lodewell.errors import LodewellError
-from lodewell.fit.linear.least_squares import Streamed
+from lodewell.fit.linear.least_squares import LinearSystem
 from lodewell.fit.uf.options import UFOptions
 from lodewell.interop.export import export
 from lodewell.interop.lammps.table import read_table as read_lammps_table
@@ -142,7 +142,7 @@ def kinds() -> dict[str, Kind]:
     found["table csv"] = Kind("a.csv", _CSV, _alone(lambda path: read_table(path, ["gap", "K"], None, None)))
     found["formulas txt"] = Kind("a.txt", (b"Li3PO4\nNaCl # salt\n",), _alone(read_formulas))
     found["derivation partial"] = Kind("a.partial", (_partial(),), derived)
-    found["rows npz"] = Kind("a.rows", (_rows(),), _alone(Streamed.load))
+    found["rows npz"] = Kind("a.rows", (_rows(),), _alone(LinearSystem.load))
     found["ledger sqlite"] = Kind("a.sqlite", (_ledger(),), ledger)
     return found
 
@@ -282,7 +282,7 @@ def _partial() -> bytes:
 def _rows() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.rows"
-        streamed = Streamed(3, True)
+        streamed = LinearSystem(3, True)
         streamed.add("energy", 0, np.ones((5, 3)), np.ones(5))
         streamed.save(path, form="uf")
         return path.read_bytes()

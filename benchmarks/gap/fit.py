@@ -59,18 +59,18 @@ def child(path: str, points: int, case: str) -> None:
     from lodewell.fit.data import LabelledData
     from lodewell.fit.gap.options import GAPOptions
     from lodewell.fit.gap.run import fit_gap_files
-    from lodewell.fit.linear.least_squares import Streamed
+    from lodewell.fit.linear.least_squares import LinearSystem
     from lodewell.record import Run
 
     out: dict[str, Any] = {"imports": time.process_time() - start, "imported_MB": peak_memory_MB()}
-    add = Streamed.add
+    add = LinearSystem.add
 
     def timed(*given: Any) -> None:
         before = time.process_time()
         add(*given)
         laps.seconds["folding"] += time.process_time() - before
 
-    Streamed.add = timed  # type: ignore[method-assign]
+    LinearSystem.add = timed  # type: ignore[method-assign]
     options = GAPOptions(points=points) if case == "default" else same_options("Si", points, uncertainty=case != "bare")
     laps = Laps()
     train = LabelledData(path, options)

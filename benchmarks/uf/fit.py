@@ -46,19 +46,19 @@ def child(fits: int) -> None:
     from benchmarks.mlearn import file_of
     from benchmarks.uf.cases import options
     from lodewell.fit.data import LabelledData
-    from lodewell.fit.linear.least_squares import Streamed
+    from lodewell.fit.linear.least_squares import LinearSystem
     from lodewell.fit.uf.run import fit_uf_files
     from lodewell.record import Run
 
     out: dict[str, Any] = {"imports": time.process_time() - start, "imported_MB": peak_memory_MB()}
-    add = Streamed.add
+    add = LinearSystem.add
 
     def timed(*given: Any) -> None:
         before = time.process_time()
         add(*given)
         laps.seconds["folding"] += time.process_time() - before
 
-    Streamed.add = timed  # type: ignore[method-assign]
+    LinearSystem.add = timed  # type: ignore[method-assign]
     for _ in range(fits):
         laps = Laps()
         train = LabelledData(file_of("Si", "train"), options("Si", "same"))

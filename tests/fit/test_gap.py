@@ -22,7 +22,7 @@ from lodewell.fit.gap.points import Sample
 from lodewell.fit.gap.run import fit_gap_files
 from lodewell.fit.gap.space import lay_out
 from lodewell.fit.linear.evidence import Products, maximise
-from lodewell.fit.linear.least_squares import Streamed
+from lodewell.fit.linear.least_squares import LinearSystem
 from lodewell.fit.run import fit_to
 from lodewell.fit.walls import repulsion
 from lodewell.potentials.gap.design import Design
@@ -184,7 +184,7 @@ def test_new_frames_extend_a_fit_as_if_they_had_been_there(frames, fitted, tmp_p
     first.potential.save(tmp_path / "a.lodewell")
     more = replace(given, extend=str(tmp_path / "a.rows"))
     extended = fit_to(fit_gap_files, "gap", tmp_path / "second.extxyz", more).potential
-    streamed, _ = Streamed.load(tmp_path / "a.rows")
+    streamed, _ = LinearSystem.load(tmp_path / "a.rows")
     assert sum(streamed.count(kind) for kind in streamed.kinds) < sum(f.count for f in streamed.folded.values()) + 1
     test = read(FRAMES / "test.extxyz.gz", 3)
     alone = first.potential
@@ -267,7 +267,7 @@ def test_a_sample_is_fair_and_without_copies():
 def test_the_evidence_finds_the_noise_and_the_prior():
     """Rows of known σ and weights of a known spread; the numbers come back."""
     rng = np.random.default_rng(1)
-    streamed = Streamed(30, exact=False)
+    streamed = LinearSystem(30, exact=False)
     z = np.concatenate([rng.normal(size=15) * 3.0, rng.normal(size=15) * 0.2])
     for name, sigma in (("energy", 0.05), ("force", 0.4)):
         rows = rng.normal(size=(4000, 30))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lodewell.errors import BadFile, BadOption
 from lodewell.fit.linear.balance import Goal, choose
 from lodewell.fit.linear.held_out import HeldOut
-from lodewell.fit.linear.least_squares import Streamed, Undetermined, merged, solve
+from lodewell.fit.linear.least_squares import LinearSystem, Undetermined, merged, solve
 
 KINDS = ("energy", "force")
 
@@ -25,7 +25,7 @@ def made_up(seed, parameters=12, frames=30, spread=0.0):
 
 
 def streamed(parts, exact, parameters=12):
-    out = Streamed(parameters, exact)
+    out = LinearSystem(parameters, exact)
     for part in parts:
         out.add(*part)
     return out
@@ -94,7 +94,7 @@ def test_memory_is_that_of_the_parameters_whatever_the_rows():
 def test_what_was_folded_can_be_saved_and_extended(exact, tmp_path):
     parts, weights, penalty = list(made_up(5)), {"energy": 2.0, "force": 1.0}, 0.1 * np.eye(12)
     streamed(parts[:30], exact).save(tmp_path / "a.rows", splines="these")
-    earlier, meta = Streamed.load(tmp_path / "a.rows")
+    earlier, meta = LinearSystem.load(tmp_path / "a.rows")
     assert meta == {"splines": "these"}
     whole = earlier.merge(streamed(parts[30:], exact))
     np.testing.assert_allclose(
@@ -105,7 +105,7 @@ def test_what_was_folded_can_be_saved_and_extended(exact, tmp_path):
 def test_a_damaged_file_of_rows_is_refused(tmp_path):
     (tmp_path / "a.rows").write_bytes(b"PK no")
     with pytest.raises(BadFile, match="fit again"):
-        Streamed.load(tmp_path / "a.rows")
+        LinearSystem.load(tmp_path / "a.rows")
 
 
 @pytest.mark.parametrize("exact", [True, False])
@@ -117,7 +117,7 @@ def test_a_free_direction_is_refused(exact):
 
 def test_too_many_parameters_are_refused_with_the_cure():
     with pytest.raises(BadOption, match="fewer"):
-        Streamed(30_000)
+        LinearSystem(30_000)
 
 
 def test_weights_and_strength_are_chosen_by_held_out_errors():

@@ -132,7 +132,7 @@ def test_two_elements_and_workers_give_what_one_process_gives(tmp_path):
 
 def test_products_predict_what_orthogonal_transformations_predict():
     """Normal equations are used because on real data they change nothing that matters."""
-    from lodewell.fit.linear.least_squares import Streamed, solve
+    from lodewell.fit.linear.least_squares import LinearSystem, solve
     from lodewell.fit.uf.space import roughness
 
     train = LabelledData(REAL, SMALL)
@@ -141,7 +141,7 @@ def test_products_predict_what_orthogonal_transformations_predict():
     penalty = 0.1 * (roughness(basis) + 0.1 * np.eye(basis.columns))
     found = []
     for exact in (True, False):
-        streamed = Streamed(basis.columns, exact)
+        streamed = LinearSystem(basis.columns, exact)
         for frame in train:
             maker.fold(frame, streamed)
         found.append(basis.potential(solve(streamed, {"energy": 3e3, "force": 1.0}, penalty).coefficients_p))

@@ -12,7 +12,7 @@ from tests.report.test_uf import counted, run
 import lodewell
 from lodewell import ZBL
 from lodewell.errors import BadOption, UnsupportedElement
-from lodewell.potentials.gap.gap import GAP, Seen
+from lodewell.potentials.gap.gap import GAP, TrainingSample
 from lodewell.report.gap import dimer, three_body
 from lodewell.report.pairs import description
 
@@ -77,7 +77,7 @@ def test_a_baseline_that_changes_nothing_is_not_explained(tmp_path):
 def test_training_environments_are_drawn_below_the_sparse_points(silicon, tmp_path):
     (k,) = [k for k, t in enumerate(silicon.terms) if t.descriptor.kind == "soap"]
     p = silicon.terms[k].points_md
-    silicon.seen = {k: Seen(p, ("melt",) * 4 + ("slab",) * 4)}
+    silicon.seen = {k: TrainingSample(p, ("melt",) * 4 + ("slab",) * 4)}
     text = words(lodewell.show(silicon, ["Si"], tmp_path / "a.svg"))
     for wanted in ("8 sparse points among 8", "melt (4)", "slab (4)"):
         assert wanted in text, wanted

@@ -15,7 +15,7 @@ from lodewell.fit.error_model import error_model
 from lodewell.fit.gap.options import GAPOptions
 from lodewell.fit.gap.rows import ENERGY, FORCE, STRESS, GAPRows
 from lodewell.fit.gap.weights import Weighing
-from lodewell.fit.linear.least_squares import Solution, Streamed, kind_of, solve
+from lodewell.fit.linear.least_squares import LinearSystem, Solution, kind_of, solve
 from lodewell.potentials.gap.design import Design
 from lodewell.potentials.gap.gap import GAP
 from lodewell.potentials.gap.knowledge import Knowledge
@@ -24,7 +24,7 @@ _FRAMES = 25  # held-out frames that are looked at
 
 
 def knowledge(
-    potential: GAP, maker: GAPRows, streamed: Streamed, solution: Solution, weighing: Weighing, options: GAPOptions,
+    potential: GAP, maker: GAPRows, streamed: LinearSystem, solution: Solution, weighing: Weighing, options: GAPOptions,
     train: LabelledData,
 ) -> Knowledge:  # fmt: skip
     """Keep the posterior, and fit the error model to residuals of a fit that did not see the first fold."""
@@ -36,7 +36,7 @@ def knowledge(
         rest = {key: folded for key, folded in streamed.folded.items() if key[1] != 0}
         try:
             blind = solve(
-                Streamed(streamed.parameters, False, rest),
+                LinearSystem(streamed.parameters, False, rest),
                 weighing.weights(options),
                 maker.prior.pin(weighing.penalty(blocks)),
             )

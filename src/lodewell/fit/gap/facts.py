@@ -12,7 +12,7 @@ from lodewell.fit.gap.options import GAPOptions
 from lodewell.fit.gap.rows import ENERGY, FORCE, GIVEN, STRESS
 from lodewell.fit.gap.start import Start
 from lodewell.fit.gap.weights import Weighing
-from lodewell.fit.linear.least_squares import Streamed
+from lodewell.fit.linear.least_squares import LinearSystem
 from lodewell.fit.reference import References
 from lodewell.potentials.gap.design import JITTER
 from lodewell.potentials.gap.gap import GAP
@@ -21,7 +21,7 @@ _COMPARED = 5  # frames on which precisions are compared
 
 
 def facts(
-    potential: GAP, weighing: Weighing, streamed: Streamed, references: References, train: LabelledData,
+    potential: GAP, weighing: Weighing, streamed: LinearSystem, references: References, train: LabelledData,
     options: GAPOptions,
 ) -> dict[str, Any]:  # fmt: skip
     """Return what the user should see of a fit, JSON-like."""

@@ -14,7 +14,7 @@ from lodewell.errors import BadOption
 from lodewell.fit.data import Folds, frame_weight, stress_rows
 from lodewell.fit.gap.options import GAPOptions, triple
 from lodewell.fit.gap.prior import Prior
-from lodewell.fit.linear.least_squares import Streamed
+from lodewell.fit.linear.least_squares import LinearSystem
 from lodewell.potentials.base import Potential
 from lodewell.potentials.gap.design import Design
 
@@ -105,7 +105,7 @@ class GAPRows:
         rows_xm[:, self.prior.pinned_m] = 0.0
         return rows_xm
 
-    def fold(self, frame: Labelled, streamed: Streamed) -> None:
+    def fold(self, frame: Labelled, streamed: LinearSystem) -> None:
         """Fold the rows of a frame, in white coordinates and with its weight."""
         if self.prior.settles(frame):
             return
@@ -113,9 +113,9 @@ class GAPRows:
         for block in self.blocks(frame):
             streamed.add(block.name, fold, self.white(block), block.targets_x, weight)
 
-    def fold_chunk(self, chunk: LabelledChunk) -> tuple[Streamed, int]:
+    def fold_chunk(self, chunk: LabelledChunk) -> tuple[LinearSystem, int]:
         """Fold the rows of some frames; return them and the number of frames (runs in the workers)."""
-        streamed = Streamed(self.design.columns)
+        streamed = LinearSystem(self.design.columns)
         frames = chunk.read()[0]
         for frame in frames:
             self.fold(frame, streamed)

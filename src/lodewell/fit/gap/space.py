@@ -17,7 +17,7 @@ from lodewell.fit.gap.points import choose, sample
 from lodewell.fit.gap.prior import Prior
 from lodewell.fit.gap.rows import ENERGY, FORCE, GIVEN, STRESS, GAPRows
 from lodewell.fit.linear.evidence import Evidence, Products, maximise
-from lodewell.fit.linear.least_squares import Streamed, kind_of
+from lodewell.fit.linear.least_squares import LinearSystem, kind_of
 from lodewell.fit.reference import References
 from lodewell.potentials.base import Potential
 from lodewell.potentials.gap.design import Design
@@ -36,7 +36,7 @@ _SUBSET_ATOMS, _SUBSET_POINTS = 1_500, 120
 
 
 @dataclass(frozen=True)
-class Wanted:
+class KernelPlan:
     """A kernel that is wanted: its descriptor, δ (eV), whether δ may be scaled, and the number of sparse points."""
 
     descriptor: Descriptor
@@ -51,7 +51,7 @@ class Wanted:
         return Term(self.descriptor, self.delta, points, cutoffs, np.zeros(len(points))).kernel()
 
 
-def lay_out(options: GAPOptions, distances: Distances, elements: Mapping[int, int]) -> list[Wanted]:
+def lay_out(options: GAPOptions, distances: Distances, elements: Mapping[int, int]) -> list[KernelPlan]:
     """Return the kernels that the options and the distances in the data ask for.
 
     elements: atoms of each, by atomic number.
@@ -60,14 +60,14 @@ def lay_out(options: GAPOptions, distances: Distances, elements: Mapping[int, in
     cutoff = options.cutoff or distances.radius_of(_SOAP_NEIGHBOURS)
     soap_points = options.points or _POINTS.get(len(species), 2000)
     total = sum(elements.values())
-    wanted: list[Wanted] = []
+    wanted: list[KernelPlan] = []
     if options.two_body:
         cutoff_2 = options.cutoff_2body or max(cutoff, distances.radius_of(_PAIR_NEIGHBOURS))
         for pair in combinations_with_replacement(species, 2):
             if pair in distances.count_k and options.points_2body:
                 d2 = Distance(pair, cutoff_2, min(options.width, cutoff_2), options.length_2body or _LENGTHS[0])
                 delta = options.delta_2body
-                wanted.append(Wanted(d2, delta or _DELTA["distance"], not delta, options.points_2body))
+                wanted.append(KernelPlan(d2, delta or _DELTA["distance"], not delta, options.points_2body))
     if options.three_body and options.points_3body:
         cutoff_3 = options.cutoff_3body or distances.radius_of(_TRIPLET_NEIGHBOURS)
         length = options.length_3body or _LENGTHS[0]
@@ -76,7 +76,7 @@ def lay_out(options: GAPOptions, distances: Distances, elements: Mapping[int, in
                 if all(tuple(sorted((centre, z))) in distances.count_k for z in others):
                     d3 = Angle(centre, others, cutoff_3, min(options.width, cutoff_3), (length,) * 3)
                     delta = options.delta_3body
-                    wanted.append(Wanted(d3, delta or _DELTA["angle"], not delta, options.points_3body))
+                    wanted.append(KernelPlan(d3, delta or _DELTA["angle"], not delta, options.points_3body))
     for z in species:
         # Shares by the root of the number of atoms, so that a rare element has enough.
         share = np.sqrt(elements[z]) / sum(np.sqrt(n) for n in elements.values()) if total else 1.0
@@ -84,7 +84,7 @@ def lay_out(options: GAPOptions, distances: Distances, elements: Mapping[int, in
             z, species, cutoff, min(options.width, cutoff), options.n_max, options.l_max,
             options.atom_sigma or _ATOM_SIGMAS[0], options.zeta,
         )  # fmt: skip
-        wanted.append(Wanted(soap, options.delta or _DELTA["soap"], not options.delta, round(share * soap_points)))
+        wanted.append(KernelPlan(soap, options.delta or _DELTA["soap"], not options.delta, round(share * soap_points)))
     return [one for one in wanted if one.points]
 
 
@@ -95,7 +95,7 @@ class Proposal:
     tried: name and value of each hyperparameter that was tried, and the logarithm of the evidence it gave.
     """
 
-    wanted: list[Wanted]
+    wanted: list[KernelPlan]
     sigmas: Mapping[str, float]
     tried: tuple[tuple[str, float, float], ...] = ()
     frames: int = 0
@@ -114,7 +114,7 @@ class Proposal:
 
 
 def propose(
-    wanted: list[Wanted], options: GAPOptions, frames: Sequence[Labelled], references: References,
+    wanted: list[KernelPlan], options: GAPOptions, frames: Sequence[Labelled], references: References,
     binding: Mapping[int, float], baseline: Potential | None, spread: float, progress: Progress,
 ) -> Proposal:  # fmt: skip
     """Choose length scales by the evidence on a part of the data, one after the other; start σ and δ as well."""
@@ -150,7 +150,7 @@ def sigma_limits(names: Iterable[str], spread: float) -> dict[str, float]:
     return {name: _RESOLVED * spread for name in names if kind_of(name) == ENERGY}
 
 
-def _all_given(wanted: list[Wanted], options: GAPOptions) -> bool:
+def _all_given(wanted: list[KernelPlan], options: GAPOptions) -> bool:
     """Tell whether nothing is left to choose."""
     sigmas = (options.energy_sigma, options.force_sigma, options.virial_sigma)
     kinds = {one.descriptor.kind for one in wanted}
@@ -158,7 +158,7 @@ def _all_given(wanted: list[Wanted], options: GAPOptions) -> bool:
     return None not in sigmas and all(lengths[kind] for kind in kinds) and not any(one.free for one in wanted)
 
 
-def _changed(one: Wanted, kind: type, value: float) -> Wanted:
+def _changed(one: KernelPlan, kind: type, value: float) -> KernelPlan:
     if not isinstance(one.descriptor, kind):
         return one
     if isinstance(one.descriptor, Soap):
@@ -198,7 +198,7 @@ class _Subset:
         self.frames, self.references, self.binding = frames, references, binding
         self.baseline, self.spread = baseline, spread
 
-    def evidence(self, wanted: list[Wanted]) -> Evidence:
+    def evidence(self, wanted: list[KernelPlan]) -> Evidence:
         """Return the largest evidence, over σ and δ."""
         rng = np.random.default_rng(self.options.seed)
         empty = [one.kernel() for one in wanted]
@@ -210,7 +210,7 @@ class _Subset:
         design = Design(kernels)
         prior = Prior.of(design, self.references, self.binding, self.baseline)
         maker = GAPRows(design, prior, self.baseline, self.options)
-        streamed = Streamed(design.columns)
+        streamed = LinearSystem(design.columns)
         for frame in self.frames:
             maker.fold(frame, streamed)
         products = Products(streamed)

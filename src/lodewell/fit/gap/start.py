@@ -18,13 +18,13 @@ from lodewell.fit.distances import Distances
 from lodewell.fit.gap.options import GAPOptions
 from lodewell.fit.gap.points import Sample, choose, sample
 from lodewell.fit.gap.prior import Prior
-from lodewell.fit.gap.space import Proposal, Wanted, lay_out, propose, subset_of
-from lodewell.fit.linear.least_squares import Streamed
+from lodewell.fit.gap.space import KernelPlan, Proposal, lay_out, propose, subset_of
+from lodewell.fit.linear.least_squares import LinearSystem
 from lodewell.fit.reference import References, binding_energies
 from lodewell.fit.walls import repulsion
 from lodewell.potentials.base import Potential
 from lodewell.potentials.gap.design import Design
-from lodewell.potentials.gap.gap import GAP, Seen
+from lodewell.potentials.gap.gap import GAP, TrainingSample
 from lodewell.potentials.store import load
 from lodewell.progress import Progress
 
@@ -35,14 +35,14 @@ _SHOWN = 500  # environments of the training data that the potential keeps for f
 class Start:
     """Kernels with their sparse points, what is taken off the labels, and the rows of a fit if it is extended."""
 
-    wanted: list[Wanted]
+    wanted: list[KernelPlan]
     design: Design
     references: References
     prior: Prior
     baseline: Potential | None
     proposal: Proposal | None = None
-    seen: Mapping[int, Seen] = field(default_factory=dict)
-    earlier: Streamed | None = None
+    seen: Mapping[int, TrainingSample] = field(default_factory=dict)
+    earlier: LinearSystem | None = None
     distances: Mapping[tuple[int, int], Floats] = field(default_factory=dict)
 
     def counted(self, distances: Distances) -> dict[tuple[int, int], Floats]:
@@ -87,13 +87,13 @@ class Start:
     @classmethod
     def again(cls, rows: str, train: LabelledData) -> Start:
         """Take kernels, points, reference energies and baseline from the potential beside the rows of a fit."""
-        earlier, meta = Streamed.load(rows)
+        earlier, meta = LinearSystem.load(rows)
         beside = Path(rows).with_suffix(".lodewell")
         potential = load(beside)
         if not isinstance(potential, GAP) or len(meta.get("deltas", ())) != len(potential.terms):
             raise BadFile(f"{rows}: the rows of another fit than {beside}; a GAP is extended by what its fit left")
         wanted = [
-            Wanted(term.descriptor, delta, True, len(term.points_md))
+            KernelPlan(term.descriptor, delta, True, len(term.points_md))
             for term, delta in zip(potential.terms, meta["deltas"], strict=True)
         ]
         design = Design([one.kernel(t.points_md, t.cutoff_m) for one, t in zip(wanted, potential.terms, strict=True)])
@@ -119,10 +119,10 @@ class Start:
         )
 
 
-def _shown(found: Sample, names: Sequence[str], rng: np.random.Generator) -> Seen:
+def _shown(found: Sample, names: Sequence[str], rng: np.random.Generator) -> TrainingSample:
     """Return some environments of a sample, for figures."""
     some = rng.permutation(len(found.x_ed))[:_SHOWN]
-    return Seen(found.x_ed[some], tuple(names[k] for k in found.kind_e[some]))
+    return TrainingSample(found.x_ed[some], tuple(names[k] for k in found.kind_e[some]))
 
 
 def _baseline(options: GAPOptions, distances: Distances) -> Potential | None:
@@ -133,7 +133,7 @@ def _baseline(options: GAPOptions, distances: Distances) -> Potential | None:
     return load(options.baseline)
 
 
-def _enough(one: Wanted, there: int, options: GAPOptions) -> None:
+def _enough(one: KernelPlan, there: int, options: GAPOptions) -> None:
     """Refuse more sparse points than environments, if they were asked for."""
     asked = {"soap": options.points, "distance": 0, "angle": options.points_3body if options.three_body else 0}
     if asked[one.descriptor.kind] and one.points > there:

@@ -7,20 +7,20 @@ from itertools import islice
 from lodewell.errors import LodewellError
 from lodewell.fit.data import LabelledData
 from lodewell.fit.gap.rows import GAPRows
-from lodewell.fit.linear.least_squares import Streamed
+from lodewell.fit.linear.least_squares import LinearSystem
 from lodewell.interrupts import Interrupts
 from lodewell.record import Checkpoint, Run
 
 CHUNK = 20  # frames folded at a time
 
 
-def stream(maker: GAPRows, train: LabelledData, checkpoint: Checkpoint, run: Run) -> tuple[Streamed, int]:
+def stream(maker: GAPRows, train: LabelledData, checkpoint: Checkpoint, run: Run) -> tuple[LinearSystem, int]:
     """Fold the rows of all frames; also return how many frames an interrupted fit had folded.
 
     The checkpoint is kept once a minute and at Ctrl-C, and removed at the end.
     """
     old = None if run.restart else checkpoint.load()
-    streamed = Streamed(maker.design.columns) if old is None else Streamed.from_state(old[0]["rows"], old[1])
+    streamed = LinearSystem(maker.design.columns) if old is None else LinearSystem.from_state(old[0]["rows"], old[1])
     frames, chunks = (0, 0) if old is None else (int(old[0]["frames"]), int(old[0]["chunks"]))
     resumed, total = frames, len(train)
 

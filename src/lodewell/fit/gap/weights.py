@@ -14,7 +14,7 @@ from lodewell.fit.gap.space import START, sigma_limits
 from lodewell.fit.linear.balance import Goal, choose
 from lodewell.fit.linear.evidence import Products, maximise
 from lodewell.fit.linear.held_out import HeldOut
-from lodewell.fit.linear.least_squares import Streamed, kind_of
+from lodewell.fit.linear.least_squares import LinearSystem, kind_of
 from lodewell.progress import Progress
 
 
@@ -45,7 +45,7 @@ def _factors(options: GAPOptions) -> dict[str, float]:
 
 
 def weigh(
-    streamed: Streamed, blocks: Sequence[slice], free: Sequence[bool], start: Mapping[str, float], spread: float,
+    streamed: LinearSystem, blocks: Sequence[slice], free: Sequence[bool], start: Mapping[str, float], spread: float,
     options: GAPOptions, progress: Progress,
 ) -> Weighing:  # fmt: skip
     """Choose what is left open: σ of each kind and config_type and the scales by the evidence of all rows.
@@ -75,7 +75,7 @@ def weigh(
     return _balanced(weighing, streamed, blocks, spread, options, progress)
 
 
-def _means(sigmas: Mapping[str, float], fixed: frozenset[str], streamed: Streamed) -> dict[str, float]:
+def _means(sigmas: Mapping[str, float], fixed: frozenset[str], streamed: LinearSystem) -> dict[str, float]:
     """Return the root mean square of σ of each kind."""
     squares, counts = dict[str, float](), dict[str, int]()
     for name, sigma in sigmas.items():
@@ -86,14 +86,16 @@ def _means(sigmas: Mapping[str, float], fixed: frozenset[str], streamed: Streame
     return {kind: float(np.sqrt(squares[kind] / counts[kind])) for kind in squares}
 
 
-def _bounded(sigmas: Mapping[str, float], fixed: frozenset[str], streamed: Streamed, most: float) -> dict[str, float]:
+def _bounded(
+    sigmas: Mapping[str, float], fixed: frozenset[str], streamed: LinearSystem, most: float
+) -> dict[str, float]:
     mean = _means(sigmas, fixed, streamed)
     return {n: s if n in fixed else max(float(s), mean[kind_of(n)] / most) for n, s in sigmas.items()}
 
 
 def _balanced(
     weighing: Weighing,
-    streamed: Streamed,
+    streamed: LinearSystem,
     blocks: Sequence[slice],
     spread: float,
     options: GAPOptions,
@@ -119,7 +121,7 @@ def _balanced(
     return Weighing(sigmas, weighing.scales, chosen.held_out)
 
 
-def _judged(weighing: Weighing, streamed: Streamed, blocks: Sequence[slice], options: GAPOptions) -> Weighing:
+def _judged(weighing: Weighing, streamed: LinearSystem, blocks: Sequence[slice], options: GAPOptions) -> Weighing:
     """Note the errors on the folds, of rows that are in units of their own."""
     if len(streamed.folds) < 2:
         return weighing

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from lodewell.crystals.batch import Floats
 from lodewell.fit.linear.held_out import HeldOut
-from lodewell.fit.linear.least_squares import Streamed, kind_of
+from lodewell.fit.linear.least_squares import LinearSystem, kind_of
 from lodewell.progress import Progress, silent
 
 _FIRST, _LAST = math.log(10.0) / 2.0, math.log(10.0) / 4.0  # steps of the search, in natural logarithms
@@ -69,7 +69,7 @@ class Goal:
 
 
 def choose(
-    streamed: Streamed,
+    streamed: LinearSystem,
     penalty_pp: Floats,
     goal: Goal,
     progress: Progress = silent,
@@ -126,17 +126,17 @@ def choose(
     return _judged(held, streamed, penalty_pp, goal, chosen)
 
 
-def judged(streamed: Streamed, penalty_pp: Floats, goal: Goal, balance: Balance) -> Balance:
+def judged(streamed: LinearSystem, penalty_pp: Floats, goal: Goal, balance: Balance) -> Balance:
     """Judge other rows of the same data by weights that were chosen before."""
     return _judged(HeldOut(streamed, balance.sorts), streamed, penalty_pp, goal, balance)
 
 
-def _judged(held: HeldOut, streamed: Streamed, penalty_pp: Floats, goal: Goal, balance: Balance) -> Balance:
+def _judged(held: HeldOut, streamed: LinearSystem, penalty_pp: Floats, goal: Goal, balance: Balance) -> Balance:
     errors = by_kind(held.errors(balance.kinds, penalty_pp, balance.strength), streamed)
     return replace(balance, held_out=errors, loss=goal.loss(errors))
 
 
-def by_kind(errors: Mapping[str, float], streamed: Streamed) -> dict[str, float]:
+def by_kind(errors: Mapping[str, float], streamed: LinearSystem) -> dict[str, float]:
     """Return the root mean square error of each kind, over all sorts of frames."""
     squares, counts = dict[str, float](), dict[str, int]()
     for name, error in errors.items():
@@ -146,7 +146,7 @@ def by_kind(errors: Mapping[str, float], streamed: Streamed) -> dict[str, float]
     return {kind: math.sqrt(squares[kind] / max(1, counts[kind])) for kind in squares}
 
 
-def _sorts(errors: Mapping[str, float], streamed: Streamed, kind: str, most: float) -> dict[str, float]:
+def _sorts(errors: Mapping[str, float], streamed: LinearSystem, kind: str, most: float) -> dict[str, float]:
     """Return a factor for each name: of sorts of frames whose errors of this kind are smaller than the average."""
     whole = by_kind(errors, streamed).get(kind, 0.0)
     if not 0.0 < whole < math.inf:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from lodewell.crystals.batch import Floats
-from lodewell.fit.linear.least_squares import Streamed
+from lodewell.fit.linear.least_squares import LinearSystem
 from lodewell.progress import Progress, silent
 
 _TOLERANCE = 0.02  # relative change of the largest mover at which the iteration ends
@@ -35,7 +35,7 @@ class Evidence:
 class Products:
     """The products ΦᵀΦ, Φᵀy, yᵀy of each name of rows, over all folds."""
 
-    def __init__(self, streamed: Streamed, folds: Sequence[int] | None = None) -> None:
+    def __init__(self, streamed: LinearSystem, folds: Sequence[int] | None = None) -> None:
         size = streamed.parameters + 1
         self.square: dict[str, Floats] = {}
         self.count: dict[str, int] = {}

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from lodewell.crystals.batch import Floats
-from lodewell.fit.linear.least_squares import Streamed, by_cholesky, column_blocks, empty_square, kind_of, square_bytes
+from lodewell.fit.linear.least_squares import (
+    LinearSystem,
+    by_cholesky,
+    column_blocks,
+    empty_square,
+    kind_of,
+    square_bytes,
+)
 
 _MOST_TOTALS = 300e6  # bytes of sums over folds that are kept to save time
 
@@ -19,7 +26,7 @@ class HeldOut:
     stays the same. These many solves use normal equations, which is good enough to choose weights and penalties by.
     """
 
-    def __init__(self, streamed: Streamed, factors: Mapping[str, float] | None = None) -> None:
+    def __init__(self, streamed: LinearSystem, factors: Mapping[str, float] | None = None) -> None:
         self._streamed = streamed
         self._factors = {name: (factors or {}).get(name, 1.0) for name in streamed.kinds}
         self._total: dict[str, Floats] = {}

@@ -1,6 +1,6 @@
 """Linear least squares on rows that stream by: the data fold into squares, and every later choice is made on those.
 
-Rows of one kind (energy, force, stress) and one fold of the cross-validation share a `Folded`, of the size of the
+Rows of one kind (energy, force, stress) and one fold of the cross-validation share a `FoldedRows`, of the size of the
 parameters squared however many rows went in; those of different workers merge; weights and regularisation are chosen
 without the data. Two ways to fold: `exact` keeps the R of a QR factorisation by Householder updates (LAPACK's tpqrt),
 and with it the condition number of the rows; products (normal equations) square that number and cost a fifth. They are
@@ -38,7 +38,7 @@ LOOSE = 256  # rows whose products are taken together
 _LEAST = 1e-15  # reciprocal condition number of normal equations: below, even the first digit may be wrong
 
 
-class Folded:
+class FoldedRows:
     """Rows [a | y] with P parameters, kept as they are while they are few, then folded."""
 
     def __init__(self, parameters: int, exact: bool) -> None:
@@ -62,7 +62,7 @@ class Folded:
         if self._waiting > self._most_loose:
             self._settle()
 
-    def merge(self, other: Folded) -> None:
+    def merge(self, other: FoldedRows) -> None:
         """Fold in the rows of another."""
         for rows in other._loose:
             self.fold(rows)
@@ -151,7 +151,7 @@ class Folded:
 
 
 @dataclass
-class Streamed:
+class LinearSystem:
     """Everything a linear fit needs to know of its data: rows folded by kind and fold.
 
     Raises:
@@ -160,7 +160,7 @@ class Streamed:
 
     parameters: int
     exact: bool = False
-    folded: dict[tuple[str, int], Folded] = field(default_factory=dict)
+    folded: dict[tuple[str, int], FoldedRows] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.parameters > MOST_PARAMETERS:
@@ -176,14 +176,14 @@ class Streamed:
         root = np.sqrt(weight)
         self._of(kind, fold).add(root * rows_mp, root * targets_m)
 
-    def merge(self, other: Streamed) -> Streamed:
+    def merge(self, other: LinearSystem) -> LinearSystem:
         """Fold in the rows of another worker, and return this."""
         for key, folded in other.folded.items():
             self._of(*key).merge(folded)
         return self
 
-    def _of(self, kind: str, fold: int) -> Folded:
-        return self.folded.setdefault((kind, fold), Folded(self.parameters, self.exact))
+    def _of(self, kind: str, fold: int) -> FoldedRows:
+        return self.folded.setdefault((kind, fold), FoldedRows(self.parameters, self.exact))
 
     @property
     def kinds(self) -> list[str]:
@@ -214,7 +214,7 @@ class Streamed:
         return {"parameters": self.parameters, "exact": self.exact, "counts": counts}, arrays
 
     @classmethod
-    def from_state(cls, header: Mapping[str, Any], arrays: Mapping[str, Floats]) -> Streamed:
+    def from_state(cls, header: Mapping[str, Any], arrays: Mapping[str, Floats]) -> LinearSystem:
         """Make it again; raises KeyError or ValueError for a `state` that is not whole."""
         streamed = cls(header["parameters"], header["exact"])
         for key, count in header["counts"].items():
@@ -237,7 +237,7 @@ class Streamed:
                 z.writestr(f"{name}.npy", buffer.getvalue())
 
     @classmethod
-    def load(cls, path: str | Path) -> tuple[Streamed, dict[str, Any]]:
+    def load(cls, path: str | Path) -> tuple[LinearSystem, dict[str, Any]]:
         """Read what `save` wrote, and its `meta`.
 
         Raises:
@@ -259,16 +259,16 @@ class Streamed:
             raise BadFile(f"{path}: not the rows of a fit ({error}): fit again from the data") from error
 
 
-def merged(parts: Iterable[Streamed]) -> Streamed | None:
+def merged(parts: Iterable[LinearSystem]) -> LinearSystem | None:
     """Merge what many workers folded as a tree: as each comes, never more than the logarithm of their number."""
-    waiting: list[tuple[int, Streamed]] = []
+    waiting: list[tuple[int, LinearSystem]] = []
     for part in parts:
         level, one = 0, part
         while waiting and waiting[-1][0] == level:
             one = waiting.pop()[1].merge(one)
             level += 1
         waiting.append((level, one))
-    whole: Streamed | None = None
+    whole: LinearSystem | None = None
     for _, one in reversed(waiting):
         whole = one if whole is None else one.merge(whole)
     return whole
@@ -288,7 +288,7 @@ class Solution:
     factor_pp: Floats
 
 
-def solve(streamed: Streamed, weights: Mapping[str, float], penalty_pp: Floats) -> Solution:
+def solve(streamed: LinearSystem, weights: Mapping[str, float], penalty_pp: Floats) -> Solution:
     """Minimise Σ_kinds weight · |rows x - y|² + xᵀ penalty x, by orthogonal transformations if the rows are `exact`.
 
     Raises:
@@ -296,7 +296,7 @@ def solve(streamed: Streamed, weights: Mapping[str, float], penalty_pp: Floats) 
     """
     used = [(weights[kind], folded) for (kind, _), folded in streamed.folded.items() if weights.get(kind, 0.0) > 0.0]
     if streamed.exact:
-        whole = Folded(streamed.parameters, exact=True)
+        whole = FoldedRows(streamed.parameters, exact=True)
         for weight, folded in used:
             whole.fold(np.sqrt(weight) * folded.rows)
         root = _root(penalty_pp)

@@ -11,7 +11,7 @@ from lodewell.crystals.batch import Floats
 from lodewell.crystals.labels.read import Labelled, LabelledChunk
 from lodewell.crystals.voigt import SIX
 from lodewell.fit.data import Folds, frame_weight, stress_rows
-from lodewell.fit.linear.least_squares import Streamed
+from lodewell.fit.linear.least_squares import LinearSystem
 from lodewell.fit.reference import References
 from lodewell.fit.uf.options import UFOptions
 from lodewell.potentials.uf.basis import UFBasis
@@ -46,16 +46,16 @@ class UFRows:
             stress_vp = -rows.virial_vp / frame.atoms.get_volume()
             yield STRESS, wanted @ stress_vp, wanted @ frame.stress_cc[SIX]
 
-    def fold(self, frame: Labelled, streamed: Streamed) -> None:
+    def fold(self, frame: Labelled, streamed: LinearSystem) -> None:
         """Fold the rows of a frame, with its weight."""
         fold, weight = self.folds.of(frame), frame_weight(frame, self.options)
         sort = f"/{frame.config_type}" if frame.config_type in self.sorts else ""
         for kind, rows_mp, targets_m in self.rows(frame):
             streamed.add(kind + sort, fold, rows_mp, targets_m, weight)
 
-    def fold_chunk(self, chunk: LabelledChunk) -> tuple[Streamed, int]:
+    def fold_chunk(self, chunk: LabelledChunk) -> tuple[LinearSystem, int]:
         """Fold the rows of some frames; return them and the number of frames (runs in the workers)."""
-        streamed = Streamed(self.basis.columns)
+        streamed = LinearSystem(self.basis.columns)
         frames = chunk.read()[0]
         for frame in frames:
             self.fold(frame, streamed)

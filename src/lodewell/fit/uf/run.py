@@ -17,7 +17,7 @@ from lodewell.fit.data import LabelledData
 from lodewell.fit.distances import Distances
 from lodewell.fit.error_model import error_model
 from lodewell.fit.linear.balance import Balance, Goal, choose, judged
-from lodewell.fit.linear.least_squares import Solution, Streamed, Undetermined, merged, solve, square_bytes
+from lodewell.fit.linear.least_squares import LinearSystem, Solution, Undetermined, merged, solve, square_bytes
 from lodewell.fit.reference import References
 from lodewell.fit.run import FitResult, doubts, fit_to
 from lodewell.fit.uf.embedding import Shells, embeddings
@@ -136,7 +136,7 @@ class Candidate:
     """A space of splines, the data as rows in it, and how well it does on held-out rows."""
 
     maker: UFRows
-    streamed: Streamed
+    streamed: LinearSystem
     penalty_pp: Floats
     balance: Balance
     memory: float  # bytes
@@ -188,19 +188,19 @@ def _kept_apart(train: LabelledData, basis: UFBasis, options: UFOptions) -> tupl
     return kinds, memory
 
 
-def _stream(maker: UFRows, train: LabelledData, run: Run) -> Streamed:
+def _stream(maker: UFRows, train: LabelledData, run: Run) -> LinearSystem:
     """Fold the rows of all frames."""
     done, total = 0, len(train)
     # One set of squares, into which every frame folds: when they are large, copies in workers cost more than they gain.
     if not run.clustered and (run.count == 1 or square_bytes(maker.basis.columns) > _LARGE):
-        streamed = Streamed(maker.basis.columns)
+        streamed = LinearSystem(maker.basis.columns)
         for frame in train:
             maker.fold(frame, streamed)
             done += 1
             run.progress("rows", done, total)
         return streamed
 
-    def parts() -> Iterator[Streamed]:
+    def parts() -> Iterator[LinearSystem]:
         nonlocal done
         for outcome in run.workers.map(maker.fold_chunk, train.chunks(_CHUNK)):
             if outcome.value is None:
@@ -216,7 +216,7 @@ def _stream(maker: UFRows, train: LabelledData, run: Run) -> Streamed:
 
 def _references(train: LabelledData, options: UFOptions) -> References:
     """Return reference energies: those that were taken off the earlier rows, if there are such."""
-    about = Streamed.meta(options.extend).get("references") if options.extend else None
+    about = LinearSystem.meta(options.extend).get("references") if options.extend else None
     if about is None:
         return train.references
     earlier = References.of_about(about)
@@ -241,7 +241,7 @@ def _penalty(basis: UFBasis, references: References, ridge: float) -> Floats:
     return penalty_pp
 
 
-def _solved(streamed: Streamed, basis: UFBasis, balance: Balance, penalty_pp: Floats) -> Solution:
+def _solved(streamed: LinearSystem, basis: UFBasis, balance: Balance, penalty_pp: Floats) -> Solution:
     try:
         if not np.isfinite(balance.loss):
             raise Undetermined
@@ -282,9 +282,9 @@ def _knowledge(maker: UFRows, solution: Solution, balance: Balance, train: Label
     return replace(known, energy=model(ENERGY), force=model(FORCE), stress=model(STRESS), grade=float(np.sqrt(grade)))
 
 
-def _extended(streamed: Streamed, basis: UFBasis, options: UFOptions) -> Streamed:
+def _extended(streamed: LinearSystem, basis: UFBasis, options: UFOptions) -> LinearSystem:
     """Fold in the rows of an earlier fit; refuse those of other splines."""
-    earlier, meta = Streamed.load(options.extend)
+    earlier, meta = LinearSystem.load(options.extend)
     identity = _identity(basis)
     if {key: meta.get(key, {}) for key in identity} != identity:
         raise BadOption(

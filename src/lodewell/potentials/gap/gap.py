@@ -76,7 +76,7 @@ class Term:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class TrainingSample:
     """Some environments of the training data: descriptors (E, D), and the config_type each is from."""
 
     x_ed: Floats
@@ -114,7 +114,7 @@ class GAP(Potential):
         self.cutoff = max(ends, default=0.0)
         self.knowledge: Knowledge | None = None
         self.distances: dict[tuple[int, int], Floats] = {}
-        self.seen: dict[int, Seen] = {}  # by term
+        self.seen: dict[int, TrainingSample] = {}  # by term
 
     @cached_property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -245,7 +245,7 @@ class GAP(Potential):
             a, b = map(int, name.split("."))
             potential.distances[a, b] = counts
         for k, kinds in meta.get("seen", {}).items():
-            potential.seen[int(k)] = Seen(arrays[f"seen.{k}"].astype(np.float64), tuple(kinds))
+            potential.seen[int(k)] = TrainingSample(arrays[f"seen.{k}"].astype(np.float64), tuple(kinds))
         if "knowledge" in meta:
             potential.knowledge = Knowledge.from_state(potential, meta["knowledge"], part("knowledge."))
         return potential
