@@ -60,7 +60,7 @@ OWN = {
         "uncertainty": (True, {}), "keep_rows": (True, {}), "extend": ("nothing.rows", {}), "folds": (4, {}),
     },
     "gap": {
-        "preset": ("RSS", {}), "points": (7, {}), "sparse": ("random", {}), "quotas": ({"Strained": 4}, {}),
+        "preset": ("C-GAP-17", {}), "points": (7, {}), "sparse": ("random", {}), "quotas": ({"Strained": 4}, {}),
         "cutoff": (3.8, {}), "width": (0.5, {}), "n_max": (3, {}), "l_max": (2, {}), "atom_sigma": (0.6, {}),
         "zeta": (3.0, {}), "delta": (2.0, {}), "two_body": (False, {}), "points_2body": (5, {}),
         "cutoff_2body": (4.0, {}), "length_2body": (0.7, {}), "delta_2body": (2.0, {}), "three_body": (False, ANGLES),
