@@ -21,7 +21,7 @@ FLOORS = (
     {"cli"},
 )
 # Figures are methods of what they show, such as `errors.figure("parity.png")`, and import what draws when asked.
-BACK_UP = {("judge", "report"), ("fit", "judge")}
+BACK_UP = {("judge", "report")}
 # The one file on the ground that opens workers, when a run asks for them; and the public face.
 EXEMPT = {"lodewell", "lodewell.record", "lodewell.__main__"}
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 415, 105
