@@ -72,7 +72,7 @@ OWN = {
     },
     "meam": {
         "knots": (6, {}), "cutoff": (4.8, {}), "angular_cutoff": (3.8, {}), "restarts": (3, {}), "members": (2, {}),
-        "search": ("cma-es", {}), "start": ("nothing.lodewell", {}), "most_steps": (1, {}),
+        "search": ("cma-es", {"restarts": 1, "knots": 4}), "start": ("nothing.lodewell", {}), "most_steps": (1, {}),
         "tolerance": (0.9, {"most_steps": 40}), "smoothness": (0.5, {}), "wall": ("none", {}),
         "energy_weight": (0.5, {}), "force_weight": (0.5, {}), "stress_weight": (0.5, {}),
     },
