@@ -24,7 +24,7 @@ TYPES = {
 }  # fmt: skip
 TRAIN = (
     "--properties density --members 1 --epochs 2 --batch-size 16 --validation 0.2 --cache cache --threads 1 "
-    "--settings width=16 --settings channels=16 --settings layers=2 --settings charges=2"
+    "--workers 1 --settings width=16 --settings channels=16 --settings layers=2 --settings charges=2"
 )
 FIT = "--train copper.extxyz --test held-out.extxyz --workers 1"
 GAP = "--points 12 --points-2body 6 --n-max 3 --l-max 2 --energy-sigma 0.003 --force-sigma 0.1 --virial-sigma 0.1"
