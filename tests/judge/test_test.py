@@ -16,7 +16,7 @@ from lodewell import LennardJones, Morse
 from lodewell.cli import app
 from lodewell.crystals.batch import Batch
 from lodewell.crystals.labels.read import Labelled
-from lodewell.errors import BadFile, BadOption
+from lodewell.errors import BadFile
 from lodewell.judge.test.nearest import nearest_n
 from lodewell.judge.test.tally import CalibrationTally, Sample
 from lodewell.potentials.base import Uncertainty
@@ -109,7 +109,7 @@ def test_what_cannot_be_compared_costs_a_row(potential):
         assert text in why
     with pytest.raises(BadFile, match="no frame could be compared; the first: x, frame 7"):
         lodewell.test(potential, bad)
-    with pytest.raises(BadOption, match="Atoms is no labelled crystal"):
+    with pytest.raises(BadFile, match="crystal 0: no energy, forces or stress"):
         lodewell.test(potential, [bulk("Cu")])
 
 

@@ -137,7 +137,7 @@ def compare(
     Args:
         potentials: by name: lodewell potentials, their names or files, or ASE calculators; or a sequence of potentials
             and files.
-        data: files, folders or patterns, or labelled crystals.
+        data: files, folders or patterns, or crystals with labels on them: `ase.Atoms`, or `lodewell.Labelled`.
         published: errors that others report.
         atoms: at least so many atoms are in the cell that is timed.
         seconds: spent on each contender, at least.
@@ -214,7 +214,7 @@ class _Frames:
     """Labelled crystals that can be read once for each potential."""
 
     def __init__(self, data: Data, keys: LabelKeys) -> None:
-        self.paths, given = split(data)
+        self.paths, given = split(data, keys)
         self.keys = keys
         self.given: list[Labelled] = list(given)
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
+
+from ase import Atoms
 
 from lodewell.crystals.labels.consistency import CheckedFrames, Contradictions
+from lodewell.crystals.labels.given import GivenLabels, cut_given, given_labels
 from lodewell.crystals.labels.keys import LabelKeys
 from lodewell.crystals.labels.read import Labelled, Refusal, keys_in, read_labels
 from lodewell.crystals.labels.survey import unread_labels
-from lodewell.errors import BadOption
+from lodewell.errors import BadFile
 from lodewell.judge.test.comparison import errors_of
 from lodewell.judge.test.errors import Errors
 from lodewell.potentials.given import AnyPotential, as_potential
 from lodewell.progress import Progress, silent
 
-Data: TypeAlias = str | Path | Sequence[str | Path] | Iterable[Labelled]
+Data: TypeAlias = str | Path | Atoms | Labelled | Iterable[str | Path] | Iterable[Atoms | Labelled]
 
 _KEYS = {"energy": "energy", "force": "forces", "stress": "stress"}
 
@@ -36,7 +39,7 @@ def test(
 
     Args:
         potential: an object, the name of one that is shipped, the path of a file, or any ASE calculator.
-        data: files, folders or patterns, or labelled crystals.
+        data: files, folders or patterns, or crystals with labels on them: `ase.Atoms`, or `lodewell.Labelled`.
         keys: names of the labels in files, where they should not be found by themselves.
         uncertainty: judge the error bars as well, where the potential has any.
         points: size of the sample that is kept for figures: of atoms, of frames, of stresses.
@@ -48,7 +51,7 @@ def test(
     """
     name = Path(potential).stem if isinstance(potential, str | Path) else getattr(potential, "kind", "calculator")
     refused: list[Refusal] = []
-    paths, frames = split(data)
+    paths, frames = split(data, keys)
     labelled = iter(frames) if paths is None else read_labels(paths, keys, refused)
     names = keys if paths is None else keys_in(paths, keys)
     watched = CheckedFrames(labelled, names, contradictions)
@@ -65,16 +68,25 @@ def test(
 test.__test__ = False  # type: ignore[attr-defined]
 
 
-def split(data: Data) -> tuple[list[str | Path] | None, Iterable[Labelled]]:
-    """Tell paths from frames."""
-    if isinstance(data, str | Path):
-        return [data], ()
-    if isinstance(data, Sequence) and data and all(isinstance(d, str | Path) for d in data):
-        return [d for d in data if isinstance(d, str | Path)], ()
-    return None, (_checked(d) for d in data)
+def split(data: Data, keys: LabelKeys) -> tuple[list[str | Path] | None, Iterable[Labelled]]:
+    """Tell paths from frames in memory, which are read.
+
+    Raises:
+        BadOption: for what is neither, with its place and the cure.
+        BadFile: for a crystal without a label.
+    """
+    given = given_labels(data)
+    paths = [item for item in given if isinstance(item, str | Path)]
+    return (paths, ()) if paths else (None, _frames(given, keys))
 
 
-def _checked(frame: Any) -> Labelled:
-    if not isinstance(frame, Labelled):
-        raise BadOption(f"{type(frame).__name__} is no labelled crystal: give lodewell.Labelled, or paths alone")
-    return frame
+def _frames(given: GivenLabels, keys: LabelKeys) -> Iterator[Labelled]:
+    for k, item in enumerate(given):
+        if isinstance(item, Labelled):
+            yield item
+            continue
+        for chunk in cut_given([item], keys):
+            good, bad = chunk.read()
+            if bad:
+                raise BadFile(f"crystal {k}: {bad[0].why}")
+            yield from good
