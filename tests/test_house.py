@@ -24,7 +24,7 @@ FLOORS = (
 BACK_UP = {("judge", "report")}
 # The one file on the ground that opens workers, when a run asks for them; and the public face.
 EXEMPT = {"lodewell", "lodewell.record", "lodewell.__main__"}
-MOST_LINES, MOST_LINES_OF_A_FUNCTION = 415, 105
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 105
 
 
 def modules() -> dict[str, Path]:

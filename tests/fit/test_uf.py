@@ -20,7 +20,8 @@ from lodewell.fit.uf.rows import UFRows
 from lodewell.fit.uf.run import fit_uf_files
 from lodewell.fit.uf.space import lay_out, second_differences
 from lodewell.potentials.bspline import Axis, ending, vanishing
-from lodewell.potentials.uf.uf import UF, Spline2, Spline3
+from lodewell.potentials.uf.splines import Spline2, Spline3
+from lodewell.potentials.uf.uf import UF
 
 REAL = Path(__file__).parents[1] / "data" / "silicon-labelled.extxyz"
 BARE = UFOptions(cutoff=4.6, cutoff_3body=3.5, intervals_3body=6, wall="none")

@@ -20,7 +20,7 @@ from lodewell.cli import app
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
 from lodewell.interop.lammps.uf3 import read_uf3, write_uf3
 from lodewell.potentials.bspline import Axis, ending
-from lodewell.potentials.uf.uf import Spline2, Spline3
+from lodewell.potentials.uf.splines import Spline2, Spline3
 
 BAR = 1.6021765e6  # an eV/Å^3, as LAMMPS has it
 

@@ -8,7 +8,9 @@ from ase.data import atomic_numbers
 from lodewell.potentials.bspline import Axis, ending, vanishing
 from lodewell.potentials.uf.basis import UFBasis
 from lodewell.potentials.uf.embedding import Density, Embedding
-from lodewell.potentials.uf.uf import UF, Knowledge, Spline2, Spline3
+from lodewell.potentials.uf.knowledge import Knowledge
+from lodewell.potentials.uf.splines import Spline2, Spline3
+from lodewell.potentials.uf.uf import UF
 
 
 def made_up_uf(*symbols: str, seed: int = 0, even: bool = True, cutoff: float = 5.0, leg: float = 3.8) -> UF:

@@ -16,7 +16,9 @@ from lodewell.errors import BadOption, UnsupportedElement
 from lodewell.potentials.bspline import Axis, ending, vanishing
 from lodewell.potentials.store import load
 from lodewell.potentials.uf.basis import UFBasis
-from lodewell.potentials.uf.uf import UF, Knowledge, Spline2, Spline3
+from lodewell.potentials.uf.knowledge import Knowledge
+from lodewell.potentials.uf.splines import Spline2, Spline3
+from lodewell.potentials.uf.uf import UF
 from tests.potentials.made_up_uf import embedded_uf, made_up_uf, rough_uf
 
 POTENTIALS = {

@@ -9,7 +9,6 @@ from PIL import Image
 import lodewell
 from lodewell import ZBL, BornMayer, Buckingham, Coulomb, London, Morse
 from lodewell.errors import BadFile, BadOption, UnsupportedElement
-from lodewell.interop.curves import curve_index
 from lodewell.potentials.pairs.pair import pair_name, pair_species
 from lodewell.report.bonds import longest_bond, well
 from lodewell.report.curves import _window, show
@@ -127,7 +126,7 @@ def test_refusals(table, tmp_path):
 def test_the_well_is_that_of_the_bond(pair, low, high):
     """Bond lengths as in any textbook; between Li and O the curve is lower at 4 Å than at the bond."""
     table = lodewell.load("spp")
-    p = curve_index(table, *pair_species(pair))
+    p = table.curve_index(*pair_species(pair))
     k = well(table.r_k, table.u_pk[p], 1.0, longest_bond(table, p))
     assert low < table.r_k[k] < high
     (row,) = [row for row in pair_rows(table) if row.pair == pair_name(*pair_species(pair)) and row.variant is None]

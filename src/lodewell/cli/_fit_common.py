@@ -1,13 +1,4 @@
-"""What the commands `lodewell fit FAMILY` share: their flags, and the way from files to a table.
-
-A family's command is a few lines:
-
-    @takes(UFOptions, config=True)
-    def command(train: TrainPaths, out: OutPotential, test: TestPaths = None, options: UFOptions = UFOptions(),
-                workers: WorkerCount = None, cluster: ClusterSpec = None, as_json: AsJson = False) -> None:
-        from lodewell.fit.uf.run import fit_uf_files
-        fit_and_show("uf", fit_uf_files, train, test, out, options, workers, cluster, as_json)
-"""
+"""What the commands `lodewell fit FAMILY` share: their flags, and the way from files to a table."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from lodewell.potentials.base import Potential
 from lodewell.potentials.pairs.pair import ZBL
 from lodewell.potentials.pairs.table import PairTable
 from lodewell.potentials.store import load
-from lodewell.potentials.uf.uf import UF, Pair, Spline2
+from lodewell.potentials.uf.splines import Pair, Spline2
+from lodewell.potentials.uf.uf import UF
 
 _POINTS = 200
 _NEAREST = 0.3  # Å; further in, a wall goes on straight

@@ -12,10 +12,8 @@ from lodewell.files import atomic_path
 from lodewell.interop.curves import (
     alphabetical,
     chosen_elements,
-    curve_index,
     folder,
     grid,
-    pair_curve,
     pairs_of,
 )
 from lodewell.potentials.base import Potential
@@ -40,7 +38,7 @@ def write_curves(
     r = grid(potential)
     written = []
     for first, second in pairs_of(numbers):
-        u, _ = pair_curve(potential, first, second, r, variant)
+        u, _ = potential.pair_curve(first, second, r, variant)
         error = _error(potential, first, second, variant)
         rows = [f"{x:.6g},{e:.10g},{'' if np.isnan(s) else f'{s:.6g}'}" for x, e, s in zip(
             r, u, np.full_like(r, np.nan) if error is None else error, strict=True)]  # fmt: skip
@@ -54,6 +52,6 @@ def write_curves(
 def _error(potential: Potential, first: int, second: int, variant: str | None) -> Floats | None:
     if not isinstance(potential, Statistical):
         return None
-    p = curve_index(potential, first, second, variant)
+    p = potential.curve_index(first, second, variant)
     error: Floats = potential.energy_scale * potential.evidence.error_pk[p]
     return error

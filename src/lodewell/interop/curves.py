@@ -1,4 +1,4 @@
-"""The curve u(r) of any potential that is a sum over pairs, for the tables of other codes."""
+"""Which elements and distances a table for another code has, and the folder that it goes to."""
 
 from __future__ import annotations
 
@@ -10,65 +10,10 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
 from lodewell.crystals.batch import Floats
-from lodewell.crystals.chemistry import ANION_CLASSES
 from lodewell.errors import BadOption, UnsupportedElement
 from lodewell.files import write_failure
 from lodewell.potentials.base import Potential
-from lodewell.potentials.pairs.pair import PairPotential, pair_name
-from lodewell.potentials.pairs.table import CurvePotential
-from lodewell.potentials.statistical.statistical import Statistical, as_statistical
-from lodewell.potentials.sum import Sum
-from lodewell.potentials.uf.uf import UF
-
-
-def pair_curve(
-    potential: Potential, first: int, second: int, r: Floats, variant: str | None = None
-) -> tuple[Floats, Floats]:
-    """Return u (eV) and du/dr (eV/Å) between two elements at distances r > 0 (Å), energy scale included.
-
-    `variant` is an anion class such as "oxide": its own curve where a statistical table has one, else the one of all.
-
-    Raises:
-        BadOption: when the potential is no sum over pairs, or there is no such class.
-    """
-    r = np.asarray(r, dtype=np.float64)
-    if isinstance(potential, Sum):
-        u, du = np.zeros_like(r), np.zeros_like(r)
-        for factor, term in potential.terms:
-            term_u, term_du = pair_curve(term, first, second, r, variant)
-            u += factor * term_u
-            du += factor * term_du
-        return u, du
-    if isinstance(potential, CurvePotential):
-        curve = curve_index(potential, first, second, variant)
-        if curve < 0:
-            return np.zeros_like(r), np.zeros_like(r)
-        u, du = potential.curves.values(curve, r)
-        return potential.energy_scale * u, potential.energy_scale * du
-    if isinstance(potential, PairPotential):
-        if potential.species is not None and not {first, second} <= potential.species:
-            return np.zeros_like(r), np.zeros_like(r)
-        u, du = potential.curve(pair_name(first, second), r)
-        return np.where(np.isnan(u), 0.0, u), np.where(np.isnan(u), 0.0, du)  # pairs not named do not interact
-    if isinstance(potential, UF) and not (potential.triples or potential.embeddings):
-        spline = potential.pairs.get((min(first, second), max(first, second)))
-        return (np.zeros_like(r), np.zeros_like(r)) if spline is None else (spline(r), spline(r, 1))
-    raise BadOption(f"a potential of the kind '{potential.kind}' is no sum over pairs: it has no table to export")
-
-
-def curve_index(potential: CurvePotential, first: int, second: int, variant: str | None = None) -> int:
-    """Return the row of the curve that serves two elements, -1 if they do not interact."""
-    row = _variant_row(variant) if isinstance(potential, Statistical) else 0
-    a, b = potential._type_z[[first, second]]
-    return -1 if min(a, b) < 0 else int(potential._curve_vtt[row, a, b])
-
-
-def _variant_row(variant: str | None) -> int:
-    if variant is None:
-        return 0
-    if variant not in ANION_CLASSES:
-        raise BadOption(f"there is no class '{variant}': choose one of {', '.join(ANION_CLASSES)}")
-    return 1 + ANION_CLASSES.index(variant)
+from lodewell.potentials.statistical.statistical import as_statistical
 
 
 def chosen_elements(potential: Potential, elements: str | Sequence[str] | None) -> list[int]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lodewell.errors import BadOption
 from lodewell.interop.curves import folder
 from lodewell.potentials.base import Potential
+from lodewell.potentials.families import find_family, imported
 from lodewell.potentials.store import load
-from lodewell.potentials.uf.uf import UF
 
 FORMATS = ("lammps", "quip", "gulp", "csv", "lodewell")
 
@@ -44,10 +45,14 @@ def export(
         BadFile: when there is no such potential, or the folder cannot be written.
     """
     model = potential if isinstance(potential, Potential) else load(potential)
+    if to in ("lammps", "quip") and (writer := _own_writer(model, to, points)) is not None:
+        return list(writer(model, elements, out))
     if to == "lammps":
-        return _to_lammps(model, elements, out, variant, points)
+        from lodewell.interop.lammps.table import POINTS, write_tables
+
+        return write_tables(model, elements, out, variant=variant, points=points or POINTS)
     if to == "quip":
-        return _to_quip(model, elements, out)
+        raise BadOption(f"QUIP's files hold Gaussian approximation potentials, not the kind '{model.kind}'")
     if to == "gulp":
         from lodewell.interop.gulp import write_library
 
@@ -64,30 +69,9 @@ def export(
     raise BadOption(f"there is no format '{to}': choose one of {', '.join(FORMATS)}")
 
 
-def _to_lammps(
-    model: Potential, elements: str | Sequence[str] | None, out: str | Path, variant: str | None, points: int | None
-) -> list[Path]:
-    if model.kind == "gap":
-        return _to_quip(model, elements, out)
-    if model.kind == "meam":
-        from lodewell.interop.lammps.meam import write_meam_spline
-        from lodewell.potentials.meam.meam import MEAM
-
-        assert isinstance(model, MEAM)
-        return write_meam_spline(model, elements, out)
-    if isinstance(model, UF) and (points is None or model.triples or model.embeddings):
-        from lodewell.interop.lammps.uf3 import write_uf3
-
-        return write_uf3(model, elements, out)
-    from lodewell.interop.lammps.table import POINTS, write_tables
-
-    return write_tables(model, elements, out, variant=variant, points=points or POINTS)
-
-
-def _to_quip(model: Potential, elements: str | Sequence[str] | None, out: str | Path) -> list[Path]:
-    from lodewell.interop.quip.gap import write_quip
-    from lodewell.potentials.gap.gap import GAP
-
-    if not isinstance(model, GAP):
-        raise BadOption(f"QUIP's files hold Gaussian approximation potentials, not the kind '{model.kind}'")
-    return write_quip(model, elements, out)
+def _own_writer(model: Potential, to: str, points: int | None) -> Any:
+    """Return what writes the format of a family; None where tables of pairs do, or where they are asked for."""
+    row = find_family(model.kind)
+    if row is None or to not in row.exports or (points is not None and model.sums_pairs):
+        return None
+    return imported(row.exports[to])

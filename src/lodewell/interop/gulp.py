@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lodewell.files import atomic_path
-from lodewell.interop.curves import alphabetical, chosen_elements, folder, grid, pair_curve, pairs_of
+from lodewell.interop.curves import alphabetical, chosen_elements, folder, grid, pairs_of
 from lodewell.potentials.base import Potential
 
 
@@ -29,7 +29,7 @@ def write_library(
     written = []
     for first, second in pairs_of(numbers):
         a, b = alphabetical(first, second)
-        u, _ = pair_curve(potential, first, second, r, variant)
+        u, _ = potential.pair_curve(first, second, r, variant)
         name = f"{a}-{b}".upper()
         lines = ["spline cubic reverse", f"{a} core {b} core 0.0 0.0 {potential.cutoff:.6g}"]
         lines += [f"{x:.6f} {e:.10g}" for x, e in zip(r, u, strict=True)]

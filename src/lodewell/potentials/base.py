@@ -135,6 +135,21 @@ class Potential(ABC):
         """Return what the charges of a cell add up to (e); where that is not 0, energies of cells do not compare."""
         return 0.0
 
+    @property
+    def sums_pairs(self) -> bool:
+        """Whether it is a sum of curves over pairs of atoms, which `pair_curve` returns."""
+        return False
+
+    def pair_curve(self, first: int, second: int, r: Floats, variant: str | None = None) -> tuple[Floats, Floats]:
+        """Return u (eV) and du/dr (eV/Å) between two elements at distances r > 0 (Å), energy scale included.
+
+        `variant` is an anion class such as "oxide": its own curve where a statistical table has one, else that of all.
+
+        Raises:
+            BadOption: when the potential is no sum over pairs, or there is no such class.
+        """
+        raise BadOption(f"a potential of the kind '{self.kind}' is no sum over pairs: it has no table to export")
+
     def __repr__(self) -> str:
         known = [chemical_symbols[z] for z in sorted(self.species or ())]
         return f"{type(self).__name__}({', '.join(known) if len(known) <= _NAMED else f'{len(known)} elements'})"

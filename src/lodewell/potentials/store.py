@@ -8,7 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib import import_module, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +19,17 @@ from lodewell.archive import read_archive, read_meta
 from lodewell.errors import BadFile
 from lodewell.files import atomic_path, bare_name
 from lodewell.potentials.base import Potential
+from lodewell.potentials.families import families, family_of, find_family, imported
 
 FORMAT = 1
 SUFFIX = ".lodewell"
 _WHAT = ("a lodewell potential", "copy or derive it again")
 LONGEST_CUTOFF = 100.0  # Å; a pair list beyond has no end
 
-# Where each family lives: a file names its family, and only that module is imported.
-_FAMILIES = {
-    "lennard-jones": "lodewell.potentials.pairs.pair:LennardJones",
-    "morse": "lodewell.potentials.pairs.pair:Morse",
-    "buckingham": "lodewell.potentials.pairs.pair:Buckingham",
-    "zbl": "lodewell.potentials.pairs.pair:ZBL",
-    "table": "lodewell.potentials.pairs.table:PairTable",
-    "uf": "lodewell.potentials.uf.uf:UF",
-    "statistical": "lodewell.potentials.statistical.statistical:Statistical",
-    "sum": "lodewell.potentials.sum:Sum",
-    "meam": "lodewell.potentials.meam.meam:MEAM",
-    "gap": "lodewell.potentials.gap.gap:GAP",
-    "coulomb": "lodewell.potentials.ionic.ionic:Coulomb",
-    "london": "lodewell.potentials.ionic.ionic:London",
-    "born-mayer": "lodewell.potentials.ionic.ionic:BornMayer",
-}
-
-# Files of other codes by the end of their names, and the functions that read them.
-_FOREIGN = {
-    ".uf3": "lodewell.interop.lammps.uf3:read_uf3",
-    ".meam.spline": "lodewell.interop.lammps.meam:read_meam_spline",
-    ".xml": "lodewell.interop.quip.gap:read_quip",
-}
-
 
 def family(kind: str) -> type[Potential]:
     """Return the class of a family by the name its files carry."""
-    module, name = _FAMILIES[kind].split(":")
-    found: type[Potential] = getattr(import_module(module), name)
+    found: type[Potential] = imported(family_of(kind).potential)
     return found
 
 
@@ -144,11 +120,14 @@ def find(name: str | Path) -> Path:
 
 def _foreign(path: Path) -> Callable[[str | Path], Potential] | None:
     """Return the reader of another code's file, None for ours."""
-    for ending, reader in _FOREIGN.items():
-        if bare_name(path).endswith(ending):
-            module, name = reader.split(":")
-            found: Callable[[str | Path], Potential] = getattr(import_module(module), name)
-            return found
+    name = bare_name(path)
+    if name.endswith(SUFFIX):
+        return None
+    for row in families().values():
+        for ending, reader in row.reads.items():
+            if name.endswith(ending):
+                found: Callable[[str | Path], Potential] = imported(reader)
+                return found
     return None
 
 
@@ -183,7 +162,7 @@ def _check_header(path: Path, header: Any) -> None:
     kinds = {"kind": str, "meta": dict, "about": dict, "units": dict, "elements": list | str, "created": str}
     if not all(isinstance(header.get(key), kind) for key, kind in kinds.items()) or not _elements(header["elements"]):
         raise damaged
-    if header["kind"] not in _FAMILIES:
+    if find_family(header["kind"]) is None:
         raise BadFile(f"{path}: holds a potential of the unknown kind '{header['kind']}': upgrade lodewell")
 
 

@@ -57,6 +57,20 @@ class Sum(Potential):
         """Return the largest of any term."""
         return max((term.excess_charge(atoms) for _, term in self.terms), key=abs)
 
+    @property
+    def sums_pairs(self) -> bool:
+        """Whether every term is."""
+        return all(term.sums_pairs for _, term in self.terms)
+
+    def pair_curve(self, first: int, second: int, r: Floats, variant: str | None = None) -> tuple[Floats, Floats]:
+        """Add the curves of the terms; see `Potential.pair_curve`."""
+        u, du = np.zeros_like(r, dtype=float), np.zeros_like(r, dtype=float)
+        for factor, term in self.terms:
+            term_u, term_du = term.pair_curve(first, second, r, variant)
+            u += factor * term_u
+            du += factor * term_du
+        return u, du
+
     def __repr__(self) -> str:
         return " + ".join(f"{factor:g} * {term!r}" if factor != 1.0 else repr(term) for factor, term in self.terms)
 

@@ -24,6 +24,7 @@ from lodewell.errors import BadOption
 from lodewell.files import check_writable, write_failure
 from lodewell.ledger import Item, Ledger
 from lodewell.potentials.base import Potential
+from lodewell.potentials.families import in_workers
 from lodewell.potentials.given import AnyPotential, as_potential, identity
 from lodewell.potentials.store import find, load
 from lodewell.record import Run, fingerprint
@@ -74,7 +75,7 @@ def relax_folder(
         if run.restart:
             ledger.keep_only([])
         # On this machine every worker loads the potential from its file; only to a cluster does it travel.
-        local = isinstance(potential, str | Path) and not run.clustered
+        local = isinstance(potential, str | Path) and not run.clustered and in_workers(engine.kind)
         store = _LedgerStore(ledger, str(find(str(potential)).resolve()) if local else engine, options, run.fingerprint)
         keys: list[str] = []
         done = resumed = 0

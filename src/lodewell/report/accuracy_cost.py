@@ -7,20 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lodewell.potentials.calculator import FromCalculator
+from lodewell.potentials.families import find_family
+from lodewell.report import style
 from lodewell.report.labels import place_labels, spread
-from lodewell.report.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, figure, lay_out, save
+from lodewell.report.style import GREY, INK, ORANGE, PALE, SKY, figure, lay_out, save
 
 if TYPE_CHECKING:
     from lodewell.judge.compare.run import Comparison, Contender, Metric
 
-_COLOURS = {
-    "uf": BLUE, "meam": VERMILION, "sum": PURPLE, "table": GREEN, "statistical": GREEN, "morse": GREEN,
-    "lennard-jones": GREEN, "buckingham": GREEN, "zbl": GREEN, "ase": ORANGE, "gap": INK,
-}  # fmt: skip
-_FAMILIES = {
-    BLUE: "two- and three-body splines", VERMILION: "spline MEAM", INK: "Gaussian approximation",
-    GREEN: "pair potential", PURPLE: "sum", ORANGE: "other codes, through ASE", SKY: "other",
-}  # fmt: skip
+_OTHER_CODES = (ORANGE, "other codes, through ASE")
 _PANELS: tuple[tuple[Metric, str, float], ...] = (
     ("force", "force error, MAE of a component (eV/Å)", 1.0),
     ("energy", "energy error, MAE (meV/atom)", 1e3),
@@ -168,7 +164,15 @@ def _staircase(axes: Any, front: list[tuple[float, float]]) -> list[tuple[float,
 
 
 def _colour(kind: str) -> str:
-    return _COLOURS.get(kind, SKY)
+    return _legend(kind)[0]
+
+
+def _legend(kind: str) -> tuple[str, str]:
+    """Return the colour of a family, and what the legend calls it."""
+    if kind == FromCalculator.kind:
+        return _OTHER_CODES
+    row = find_family(kind)
+    return (SKY, "other") if row is None else (getattr(style, row.colour), row.group)
 
 
 def _dark(colour: str) -> str:
@@ -183,8 +187,8 @@ def _foot(drawn: Any, comparison: Comparison) -> None:
     """Say below what the colours are and what was timed."""
     from matplotlib.lines import Line2D
 
-    present = list(dict.fromkeys(_colour(r.kind) for r in comparison.rows))
-    marks = [Line2D([], [], ls="", marker="o", ms=7, color=c, label=_FAMILIES[c]) for c in present]
+    present = list(dict.fromkeys(_legend(r.kind) for r in comparison.rows))
+    marks = [Line2D([], [], ls="", marker="o", ms=7, color=colour, label=name) for colour, name in present]
     marks.append(Line2D([], [], color=INK, lw=1.0, label="best at its cost"))
     if any(p.us_per_atom is None for p in comparison.published):
         marks.append(Line2D([], [], color=GREY, lw=0.8, ls=(0, (4, 3)), label="published error, cost not measured"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lodewell.errors import BadOption
+from lodewell.potentials.families import families, find_family
 from lodewell.version import __version__
 
 
@@ -110,21 +111,8 @@ BORN_MAYER = Reference(
     "Zeitschrift für Physik", 1932, "75", "1", "10.1007/BF01340511",
 )  # fmt: skip
 
-# The papers behind each kind; a kind that is not here, a table or a sum, has none of its own.
-OF_KIND: dict[str, tuple[Reference, ...]] = {
-    "statistical": (ANTYPOV,),
-    "uf": (UF,),
-    "meam": (MEAM,),
-    "gap": (GAP, SOAP),
-    "lennard-jones": (JONES,),
-    "morse": (MORSE,),
-    "buckingham": (BUCKINGHAM,),
-    "zbl": (ZBL,),
-    "coulomb": (EWALD,),
-    "london": (EWALD,),
-    "born-mayer": (BORN_MAYER,),
-    "properties": (EWALD, MATERIALS_PROJECT),
-}
+# What is no potential but has papers behind it.
+_OTHERS: dict[str, tuple[Reference, ...]] = {"properties": (EWALD, MATERIALS_PROJECT)}
 _SHIPPED_DATA = (MATERIALS_PROJECT,)
 
 
@@ -137,20 +125,26 @@ def references(name: str | None = None) -> list[Reference]:
     """
     found = [LODEWELL]
     for kind, shipped in _kinds(name) if name is not None else ():
-        found += [*OF_KIND.get(kind, ()), *(_SHIPPED_DATA if shipped else ())]
+        found += [*of_kind(kind), *(_SHIPPED_DATA if shipped else ())]
     return list(dict.fromkeys(found))
+
+
+def of_kind(kind: str) -> tuple[Reference, ...]:
+    """Return the papers behind a kind; a table or a sum has none of its own."""
+    row = find_family(kind)
+    return _OTHERS.get(kind, ()) if row is None else tuple(globals()[name] for name in row.references)
 
 
 def _kinds(name: str) -> Sequence[tuple[str, bool]]:
     """Return the kinds that a name stands for, and whether its data are those that are shipped."""
     from lodewell.potentials.store import find, load, shipped
 
-    if name in OF_KIND:
+    if name in _OTHERS or find_family(name) is not None:
         return [(name, False)]
     if name not in shipped() and not Path(name).is_file():
         raise BadOption(
             f"there is no potential '{name}' and no such kind: give one of {', '.join(sorted(shipped()))}, the path of "
-            f"a file, or a kind: {', '.join(sorted(OF_KIND))}"
+            f"a file, or a kind: {', '.join(sorted({*families(), *_OTHERS}))}"
         )
     if Path(name).suffix == ".safetensors":
         return [("properties", False)]

@@ -11,7 +11,6 @@ import numpy as np
 from lodewell.crystals.batch import Floats
 from lodewell.crystals.chemistry import ANION_CLASSES
 from lodewell.errors import BadOption
-from lodewell.interop.curves import curve_index, pair_curve
 from lodewell.potentials.base import Potential
 from lodewell.potentials.pairs.pair import pair_name, pair_species
 from lodewell.potentials.pairs.table import PairTable
@@ -21,7 +20,7 @@ from lodewell.potentials.store import load
 from lodewell.potentials.sum import Sum
 from lodewell.report import ionic
 from lodewell.report.bonds import longest_bond, well
-from lodewell.report.families import family_of
+from lodewell.report.families import figures_of
 from lodewell.report.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, figure, save
 
 FEW = 6  # pairs drawn when none is named
@@ -57,7 +56,7 @@ def show(
     """
     model = potential if isinstance(potential, Potential) else load(potential)
     name = Path(potential).stem if isinstance(potential, (str, Path)) else model.kind
-    own: Any = ionic if ionic.is_ionic(model) else family_of(model)
+    own: Any = ionic if ionic.is_ionic(model) else figures_of(model.kind)
     if own is not None:
         if variant is not None:
             raise BadOption("only statistical potentials have curves of anion classes: leave --variant out")
@@ -133,11 +132,11 @@ def _panel(drawn: Any, place: Any, model: Potential, pair: str, variant: str | N
         upper.tick_params(labelbottom=False)
     r = np.linspace(0.02, model.cutoff, 1400)
     z1, z2 = pair_species(pair)
-    u, _ = pair_curve(model, z1, z2, r, variant)
+    u, _ = model.pair_curve(z1, z2, r, variant)
     nearest, unit, lowest = None, 0.0, well(r, u)
     if table is not None:
         nearest, unit = _nearest(table, pair, variant), table.energy_scale
-        lowest = well(r, u, unit, longest_bond(table, curve_index(table, z1, z2, variant)))
+        lowest = well(r, u, unit, longest_bond(table, table.curve_index(z1, z2, variant)))
     bottom, top, left = _window(r, u, lowest, nearest, unit)
     upper.axhline(0.0, color=PALE, lw=0.8, zorder=0)
     if table is not None:
@@ -161,7 +160,7 @@ def _panel(drawn: Any, place: Any, model: Potential, pair: str, variant: str | N
 
 def _nearest(table: Statistical, pair: str, variant: str | None) -> float | None:
     """Return the distance (Å) that one known nearest contact in ten undercuts; None if there are none."""
-    contact_h = table.evidence.contact_ph[curve_index(table, *pair_species(pair), variant)]
+    contact_h = table.evidence.contact_ph[table.curve_index(*pair_species(pair), variant)]
     return BIN * float(np.searchsorted(np.cumsum(contact_h), 0.1 * contact_h.sum())) if contact_h.sum() > 0 else None
 
 
@@ -215,13 +214,13 @@ def _classes(axes: Any, table: Statistical, pair: str, r: Floats, variant: str |
 
 
 def _band(axes: Any, table: Statistical, pair: str, variant: str | None) -> None:
-    p = curve_index(table, *pair_species(pair), variant)
+    p = table.curve_index(*pair_species(pair), variant)
     u_k, error_k = table.energy_scale * table.u_pk[p], table.energy_scale * table.evidence.error_pk[p]
     axes.fill_between(table.r_k, u_k - error_k, u_k + error_k, color=BLUE, alpha=0.22, lw=0, zorder=1)
 
 
 def _counts(axes: Any, table: Statistical, pair: str, variant: str | None) -> None:
-    p = curve_index(table, *pair_species(pair), variant)
+    p = table.curve_index(*pair_species(pair), variant)
     e = table.evidence
     structures, families, prior = int(e.structures_p[p]), float(e.families_p[p]), float(e.prior_p[p])
     text = f"{structures:,} crystal{'' if structures == 1 else 's'}"
@@ -235,7 +234,7 @@ def _counts(axes: Any, table: Statistical, pair: str, variant: str | None) -> No
 
 def _histogram(axes: Any, table: Statistical, pair: str, variant: str | None) -> float:
     """Draw ḡ(r) before smoothing, and the nearest contacts to the same height; return where they begin (Å)."""
-    p = curve_index(table, *pair_species(pair), variant)
+    p = table.curve_index(*pair_species(pair), variant)
     g_h, contact_h = table.evidence.g_ph[p], table.evidence.contact_ph[p]
     edges = BIN * np.arange(len(g_h) + 1)
     axes.set(xlabel="r / Å", ylabel="g(r)")

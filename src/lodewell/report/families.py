@@ -1,24 +1,19 @@
 """The families that are drawn and described in a way of their own; all others are sums over pairs, see `curves`.
 
-To add a family, write `report/family.py` with `show` and `describe` as in `Family`, and name it in `_MODULES`.
+Such a family brings a module with `show` and `describe` as in `Figures`, and names it in its row of
+`lodewell.potentials.families`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from lodewell.potentials.base import Potential
+from lodewell.potentials.families import find_family, imported
 
 GPA = 0.0062415091  # eV/Å^3
-_MODULES = {
-    "gap": "lodewell.report.gap",
-    "meam": "lodewell.report.meam",
-    "uf": "lodewell.report.uf",
-}
 
 
 class Alarm(str):
@@ -53,7 +48,7 @@ class Description:
         return replace(self, rows=kept)
 
 
-class Family(Protocol):
+class Figures(Protocol):
     """What the module of a family brings."""
 
     def show(self, potential: Any, name: str, wanted: Sequence[str], out: str | Path | None) -> Path:
@@ -63,12 +58,10 @@ class Family(Protocol):
         """Describe a potential with the metadata of its file."""
 
 
-FAMILIES = frozenset(_MODULES)
-
-
-def family_of(potential: Potential) -> Family | None:
-    """Return the module that draws and describes a potential, or None for sums over pairs."""
-    found: Any = import_module(_MODULES[potential.kind]) if potential.kind in _MODULES else None
+def figures_of(kind: str) -> Figures | None:
+    """Return the module that draws and describes a family in its own way, or None for sums over pairs."""
+    row = find_family(kind)
+    found: Any = imported(row.figures) if row is not None and row.figures else None
     return found  # type: ignore[no-any-return]
 
 

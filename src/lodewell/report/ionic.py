@@ -12,7 +12,6 @@ from ase.data import covalent_radii
 
 from lodewell.crystals.batch import Floats
 from lodewell.errors import BadOption
-from lodewell.interop.curves import pair_curve
 from lodewell.potentials.base import Potential
 from lodewell.potentials.ionic.ionic import LatticePotential
 from lodewell.potentials.pairs.pair import pair_name, pair_species
@@ -78,7 +77,7 @@ def _panel(axes: Any, potential: Potential, pair: str) -> None:
 def _energy(term: Potential, first: int, second: int, r: Floats) -> Floats:
     if isinstance(term, LatticePotential):
         return term.pair_energy(first, second, r)
-    return pair_curve(term, first, second, r)[0]
+    return term.pair_curve(first, second, r)[0]
 
 
 def _terms(potential: Potential) -> list[tuple[float, Potential]]:

@@ -18,7 +18,7 @@ from lodewell.potentials.statistical.statistical import Statistical, as_statisti
 from lodewell.potentials.statistical.thin import thin_p
 from lodewell.potentials.store import find, load, read_header, shipped
 from lodewell.report.bonds import longest_bond, usual_bond, well
-from lodewell.report.families import FAMILIES, Description, family_of
+from lodewell.report.families import Description, figures_of
 
 
 @dataclass(frozen=True)
@@ -192,11 +192,10 @@ def description(
     """
     path = find(name)
     header = read_header(path)
-    if header["kind"] not in FAMILIES:
+    family = figures_of(header["kind"])
+    if family is None:
         return None
     model = load(path)
-    family = family_of(model)
-    assert family is not None
     if elements is not None:
         chosen_elements(model, elements)
     return family.describe(model, header.get("about", {})).only(elements, flagged)

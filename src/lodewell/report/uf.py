@@ -13,8 +13,9 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from lodewell.errors import BadOption
 from lodewell.fit.distances import WIDTH
-from lodewell.potentials.uf.uf import UF, Pair, Triple
-from lodewell.potentials.uf.uf import name as key_name
+from lodewell.potentials.uf.splines import Pair, Triple
+from lodewell.potentials.uf.splines import name as key_name
+from lodewell.potentials.uf.uf import UF
 from lodewell.report.style import GREY, PALE, VERMILION, figure, save
 from lodewell.report.three_body import UNSEEN, ThreeBody, draw_angles, draw_map
 from lodewell.report.two_body import TwoBody, draw_pair

@@ -9,7 +9,8 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from lodewell.potentials.uf.basis import UFBasis
-from lodewell.potentials.uf.uf import UF, Pair, Triple, name
+from lodewell.potentials.uf.splines import Pair, Triple, name
+from lodewell.potentials.uf.uf import UF
 from lodewell.report.coverage import Coverage, covered
 from lodewell.report.families import Alarm, Description, fit_lines
 

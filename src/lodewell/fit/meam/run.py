@@ -25,7 +25,6 @@ from lodewell.fit.meam.rows import Targets, targets
 from lodewell.fit.meam.search import Search, Setup
 from lodewell.fit.meam.wall import walled
 from lodewell.fit.run import FitResult, fit_to
-from lodewell.interop.curves import pair_curve
 from lodewell.interrupts import Interrupts, uninterrupted
 from lodewell.options import options_of
 from lodewell.potentials.base import Potential
@@ -215,7 +214,7 @@ def _beginning(layout: Layout, start: str) -> tuple[Floats, Floats | None]:
         if isinstance(potential, UF):
             u_k, slope_k = potential.curve(f"{a}-{b}", r_k)
         else:
-            u_k, slope_k = pair_curve(potential, atomic_numbers[a], atomic_numbers[b], r_k)
+            u_k, slope_k = potential.pair_curve(atomic_numbers[a], atomic_numbers[b], r_k)
         x_c[layout.columns("phi", f"{a}-{b}")] = coefficients_of(Spline(r_k, u_k, (slope_k[0], slope_k[-1])))
     free = layout.free_cp
     return np.asarray(free @ np.linalg.lstsq(free, x_c, rcond=None)[0]), None

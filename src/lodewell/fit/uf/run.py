@@ -29,7 +29,8 @@ from lodewell.fit.walls import walled
 from lodewell.options import options_of
 from lodewell.potentials.uf.basis import UFBasis
 from lodewell.potentials.uf.embedding import Embedding
-from lodewell.potentials.uf.uf import UF, Knowledge
+from lodewell.potentials.uf.knowledge import Knowledge
+from lodewell.potentials.uf.uf import UF
 from lodewell.progress import Progress, silent
 from lodewell.record import Run
 

@@ -14,7 +14,7 @@ from lodewell.fit.uf.options import UFOptions
 from lodewell.potentials.bspline import Axis, vanishing
 from lodewell.potentials.uf.basis import UFBasis
 from lodewell.potentials.uf.embedding import Embedding
-from lodewell.potentials.uf.uf import Pair, Triple, name
+from lodewell.potentials.uf.splines import Pair, Triple, name
 
 _WALL = 0.5  # curves begin at this share of the shortest distance in the data
 _WALL_INTERVALS = 4

@@ -11,7 +11,7 @@ from ase.data import atomic_masses, chemical_symbols
 from lodewell.crystals.batch import Floats
 from lodewell.errors import BadFile, BadOption
 from lodewell.files import atomic_path, read_bytes
-from lodewell.interop.curves import chosen_elements, folder, pair_curve, pairs_of
+from lodewell.interop.curves import chosen_elements, folder, pairs_of
 from lodewell.potentials.base import Potential
 from lodewell.potentials.pairs.pair import pair_species
 from lodewell.potentials.pairs.table import PairTable
@@ -53,7 +53,7 @@ def write_tables(
     with atomic_path(table) as temporary, open(temporary, "w", encoding="utf-8") as handle:
         handle.write(f"# UNITS: metal CONTRIBUTOR: lodewell, {potential.kind} potential, eV and Angstrom\n")
         for first, second in pairs_of(numbers):
-            u, du = pair_curve(potential, first, second, r, variant)
+            u, du = potential.pair_curve(first, second, r, variant)
             handle.write(f"\n{_section(first, second)}\nN {points} RSQ {INNER!r} {potential.cutoff!r}\n\n")
             handle.writelines(
                 f"{k} {x:.8g} {e:.12g} {f:.11g}\n" for k, (x, e, f) in enumerate(zip(r, u, -du, strict=True), 1)

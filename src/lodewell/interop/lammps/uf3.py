@@ -29,7 +29,8 @@ from lodewell.files import atomic_path, read_bytes
 from lodewell.interop.curves import chosen_elements, folder
 from lodewell.interop.lammps.lone import noted_energies
 from lodewell.potentials.bspline import Axis
-from lodewell.potentials.uf.uf import UF, Pair, Spline2, Spline3, Triple, name
+from lodewell.potentials.uf.splines import Pair, Spline2, Spline3, Triple, name
+from lodewell.potentials.uf.uf import UF
 
 SUFFIX = ".uf3"
 _HEAD = "#UF3"

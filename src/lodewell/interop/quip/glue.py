@@ -15,14 +15,14 @@ from scipy.interpolate import CubicSpline, make_interp_spline
 
 from lodewell.crystals.batch import Floats
 from lodewell.errors import BadFile, BadOption
-from lodewell.interop.curves import pair_curve
 from lodewell.potentials.base import Potential
 from lodewell.potentials.bspline import Axis
 from lodewell.potentials.pairs.pair import pair_name
 from lodewell.potentials.pairs.table import CurvePotential
 from lodewell.potentials.statistical.statistical import Statistical
 from lodewell.potentials.sum import Sum
-from lodewell.potentials.uf.uf import UF, Spline2
+from lodewell.potentials.uf.splines import Spline2
+from lodewell.potentials.uf.uf import UF
 
 _SPACING = 0.002  # Å: of points of a curve that is no spline itself
 _CLOSEST = 0.3  # Å: where the table of such a curve begins
@@ -93,7 +93,7 @@ def _points(baseline: Potential, a: int, b: int) -> tuple[Floats, Floats, tuple[
     r = _knots(baseline, a, b)
     before = np.append(r[:-1], r[-1] * (1.0 - 1e-12))  # the end itself is beyond the curve
     try:
-        u, du = pair_curve(baseline, a, b, before)
+        u, du = baseline.pair_curve(a, b, before)
     except BadOption as error:
         raise BadOption(
             f"the baseline of the kind '{baseline.kind}' is no sum over pairs, which is all that QUIP's files have for "
@@ -102,7 +102,7 @@ def _points(baseline: Potential, a: int, b: int) -> tuple[Floats, Floats, tuple[
     slopes = float(du[0]), float(du[-1])
     spline = CubicSpline(r, u, bc_type=((1, slopes[0]), (1, slopes[1])))
     middle = 0.5 * (r[:-1] + r[1:])
-    true = pair_curve(baseline, a, b, middle)[0]
+    true = baseline.pair_curve(a, b, middle)[0]
     worst = np.abs(spline(middle) - true) / (1.0 + np.abs(true))
     if worst.max() > _EXACT:
         at = middle[worst.argmax()]

@@ -75,6 +75,19 @@ class PairPotential(Potential):
     def radial(self, r_p: Floats, parameters_xp: Floats) -> tuple[Floats, Floats]:
         """Return u in eV and du/dr in eV/Å at distances `r_p` (P,), with the parameters of each pair (X, P)."""
 
+    @property
+    def sums_pairs(self) -> bool:
+        """It is one."""
+        return True
+
+    def pair_curve(self, first: int, second: int, r: Floats, variant: str | None = None) -> tuple[Floats, Floats]:
+        """Return the curve of a pair, zero for one that is not named; see `Potential.pair_curve`."""
+        r = np.asarray(r, dtype=np.float64)
+        if self.species is not None and not {first, second} <= self.species:
+            return np.zeros_like(r), np.zeros_like(r)
+        u, du = self.curve(pair_name(first, second), r)
+        return np.where(np.isnan(u), 0.0, u), np.where(np.isnan(u), 0.0, du)
+
     def compute(self, batch: Batch, neighbours: Neighbours) -> tuple[Floats, Floats, Floats]:
         """Sum over pairs: in one compiled loop where the family has one, else a block of pairs at a time."""
         if self.form is None:

@@ -92,6 +92,29 @@ class CurvePotential(Potential):
     _curve_vtt: Ints  # (V, T, T), -1 where a pair does not interact
     energy_scale: float = 1.0
 
+    @property
+    def sums_pairs(self) -> bool:
+        """It is one."""
+        return True
+
+    def pair_curve(self, first: int, second: int, r: Floats, variant: str | None = None) -> tuple[Floats, Floats]:
+        """Return the curve of a pair; see `Potential.pair_curve`."""
+        r = np.asarray(r, dtype=np.float64)
+        curve = self.curve_index(first, second, variant)
+        if curve < 0:
+            return np.zeros_like(r), np.zeros_like(r)
+        u, du = self.curves.values(curve, r)
+        return self.energy_scale * u, self.energy_scale * du
+
+    def curve_index(self, first: int, second: int, variant: str | None = None) -> int:
+        """Return the row of the curve that serves two elements, -1 if they do not interact."""
+        a, b = self._type_z[[first, second]]
+        return -1 if min(a, b) < 0 else int(self._curve_vtt[self.variant_row(variant), a, b])
+
+    def variant_row(self, variant: str | None) -> int:
+        """Return which variant of the curves a name stands for; only statistical tables have names for them."""
+        return 0
+
     def variant(self, batch: Batch) -> Ints:
         """Return which variant of the curves serves each crystal, shape (B,)."""
         return np.zeros(len(batch), dtype=np.int64)

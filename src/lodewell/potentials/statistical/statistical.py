@@ -145,6 +145,18 @@ class Statistical(CurvePotential):
             index[where, a, b] = index[where, b, a] = p
         return index
 
+    def variant_row(self, variant: str | None) -> int:
+        """Return the row of an anion class such as "oxide", 0 for the curves of all crystals.
+
+        Raises:
+            BadOption: when there is no such class.
+        """
+        if variant is None:
+            return 0
+        if variant not in ANION_CLASSES:
+            raise BadOption(f"there is no class '{variant}': choose one of {', '.join(ANION_CLASSES)}")
+        return 1 + ANION_CLASSES.index(variant)
+
     def variant(self, batch: Batch) -> Ints:
         """Return the row of curves each crystal uses: 0 for all crystals, 1 + anion class where classes exist."""
         if (self.variant_p < 0).all():

@@ -16,7 +16,9 @@ from lodewell.potentials.bspline import Axis
 from lodewell.potentials.uf._embedding_sums import embedding_rows
 from lodewell.potentials.uf._rows import uf_rows
 from lodewell.potentials.uf.embedding import Embedding, FlatEmbedding
-from lodewell.potentials.uf.uf import UF, Axes, Pair, Spline2, Spline3, Triple
+from lodewell.potentials.uf.flat import Axes
+from lodewell.potentials.uf.splines import Pair, Spline2, Spline3, Triple
+from lodewell.potentials.uf.uf import UF
 
 
 @dataclass(frozen=True)

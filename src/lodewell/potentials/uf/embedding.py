@@ -20,7 +20,7 @@ from lodewell.errors import BadOption
 from lodewell.potentials.bspline import Axis
 
 if TYPE_CHECKING:
-    from lodewell.potentials.uf.uf import Axes
+    from lodewell.potentials.uf.flat import Axes
 
 HIGHEST_ORDER = 3
 
