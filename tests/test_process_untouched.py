@@ -12,6 +12,7 @@ import os
 import platform
 import random
 import signal
+import subprocess
 import sys
 import threading
 import warnings
@@ -47,6 +48,8 @@ NO_VERBS = {
     "shipped",
     "neighbour_list",
 }  # they only look something up, and are called by the others
+
+ROOT = Path(__file__).parents[1]
 
 
 def shaken(atoms: Atoms, seed: int) -> Atoms:
@@ -264,11 +267,8 @@ def test_worker_processes_leave_it_too(folder):
 def test_the_state_of_memory_is_seen():
     """The check of large blocks can fail: in a process that keeps memory, none is mapped."""
     pytest.importorskip("torch")
-    pid = os.fork()
-    if pid == 0:
-        from lodewell.predict.process import keep_memory
-
-        keep_memory()
-        os._exit(10 + freed_at_once())
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 10
-    assert freed_at_once() == 1
+    keep = "from lodewell.predict.process import keep_memory; keep_memory()"
+    for before, mapped in (("", 1), (keep, 0)):
+        script = f"{before}\nfrom tests.test_process_untouched import freed_at_once\nprint(freed_at_once())"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+        assert int(done.stdout) == mapped

@@ -80,8 +80,10 @@ def small_uf() -> UF:
     )
     size = UFBasis.of(potential).columns
     factor = np.triu(rng.normal(size=(size, size))) + 5.0 * np.eye(size)
-    potential.knowledge = Knowledge(factor.astype(np.float32), (2.0, 0.01), (3.0, 0.02), (0.5, 1e-4), 0.7)
-    potential.distances = {(14, 14): rng.integers(0, 9, 400).astype(float)}
+    potential = potential.with_record(
+        knowledge=Knowledge(factor.astype(np.float32), (2.0, 0.01), (3.0, 0.02), (0.5, 1e-4), 0.7)
+    )
+    potential = potential.with_record(distances={(14, 14): rng.integers(0, 9, 400).astype(float)})
     return potential
 
 

@@ -136,11 +136,17 @@ def test_crowded_atoms_are_summed_too():
 def test_a_file_holds_everything(tmp_path):
     potential = made_up_meam("O", "Ti", seed=6)
     rivals = tuple(made_up_meam("O", "Ti", seed=s) for s in (6, 7, 8))
-    potential.ensemble = Ensemble(rivals, (1.0, 1e-6), (2.0, 1e-4), (0.5, 1e-8))
-    potential.coverage = Coverage(
-        8.0, {"O-Ti": np.arange(400.0)}, {"O": np.ones(60), "Ti": np.arange(60.0)},
-        {"O": (-1.0, 2.0), "Ti": (0.0, 1.0)}, {"O-O": np.ones(60)}, {"O-Ti": 1.7, "O-O": 2.4, "Ti-Ti": 2.5},
-    )  # fmt: skip
+    potential = potential.with_record(ensemble=Ensemble(rivals, (1.0, 1e-6), (2.0, 1e-4), (0.5, 1e-8)))
+    potential = potential.with_record(
+        coverage=Coverage(
+            8.0,
+            {"O-Ti": np.arange(400.0)},
+            {"O": np.ones(60), "Ti": np.arange(60.0)},
+            {"O": (-1.0, 2.0), "Ti": (0.0, 1.0)},
+            {"O-O": np.ones(60)},
+            {"O-Ti": 1.7, "O-O": 2.4, "Ti-Ti": 2.5},
+        )
+    )
     again = load(potential.save(tmp_path / "it"))
     assert isinstance(again, MEAM)
     atoms = bulk("TiO", "rocksalt", a=4.2, cubic=True)
@@ -162,14 +168,14 @@ def test_uncertainty_is_the_spread_of_rivals_and_the_grade_leaves_the_data():
     with pytest.raises(BadOption, match="members"):
         potential.uncertainty(bulk("Si"))
     rivals = tuple(made_up_meam("Si", seed=s) for s in range(4))
-    potential.ensemble = Ensemble(rivals, (2.0, 0.0), (1.0, 0.25), (1.0, 0.0))
+    potential = potential.with_record(ensemble=Ensemble(rivals, (2.0, 0.0), (1.0, 0.25), (1.0, 0.0)))
     cell = bulk("Si", "diamond", a=5.4, cubic=True)
     cell.rattle(0.05, seed=8)
     results = [r.evaluate(cell)[0] for r in rivals]
     n_n = potential.densities(Batch.from_atoms(cell))
     low, high = float(n_n.min()), float(n_n.max())
     near = float(np.linalg.norm(neighbour_list(cell, 3.0)[3], axis=1).min())
-    potential.coverage = Coverage(8.0, {}, {}, {"Si": (low, high)}, {}, {"Si-Si": near})
+    potential = potential.with_record(coverage=Coverage(8.0, {}, {}, {"Si": (low, high)}, {}, {"Si-Si": near}))
     assert potential.uncertain
     found = potential.uncertainty([cell, cell])[1]
     assert found.energy == pytest.approx(np.sqrt(2.0) * np.std([r.energy for r in results]))

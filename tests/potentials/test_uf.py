@@ -291,8 +291,10 @@ def known(potential: UF, seed: int = 0) -> UF:
     rng = np.random.default_rng(seed)
     size = UFBasis.of(potential).columns
     factor = np.triu(rng.normal(size=(size, size)) / np.sqrt(size)) + 3.0 * np.eye(size)
-    potential.knowledge = Knowledge(factor, (2.0, 0.01), (3.0, 0.02), (0.5, 1e-4), 0.7)
-    potential.distances = {pair: rng.integers(0, 9, 400).astype(float) for pair in potential.pairs}
+    potential = potential.with_record(knowledge=Knowledge(factor, (2.0, 0.01), (3.0, 0.02), (0.5, 1e-4), 0.7))
+    potential = potential.with_record(
+        distances={pair: rng.integers(0, 9, 400).astype(float) for pair in potential.pairs}
+    )
     return potential
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from tests.potentials.gap.made_up_gap import made_up_gap, with_knowledge
-from tests.report.test_uf import counted, run
+from tests.report.test_uf import counts_of, run
 
 import lodewell
 from lodewell import ZBL
@@ -21,17 +21,9 @@ def words(path) -> str:
     return " ".join(re.findall(r">([^<>]+)</text>", path.read_text()))
 
 
-class _Pairs:
-    """What `counted` asks for."""
-
-    def __init__(self, *pairs) -> None:
-        self.pairs = pairs
-
-
 def with_distances(potential: GAP, **how) -> GAP:
     pairs = [t.descriptor.species for t in potential.terms if t.descriptor.kind == "distance"]
-    potential.distances = counted(_Pairs(*pairs), **how).distances
-    return potential
+    return potential.with_record(distances=counts_of(pairs, **how))
 
 
 @pytest.fixture
@@ -77,7 +69,7 @@ def test_a_baseline_that_changes_nothing_is_not_explained(tmp_path):
 def test_training_environments_are_drawn_below_the_sparse_points(silicon, tmp_path):
     (k,) = [k for k, t in enumerate(silicon.terms) if t.descriptor.kind == "soap"]
     p = silicon.terms[k].points_md
-    silicon.seen = {k: TrainingSample(p, ("melt",) * 4 + ("slab",) * 4)}
+    silicon = silicon.with_record(seen={k: TrainingSample(p, ("melt",) * 4 + ("slab",) * 4)})
     text = words(lodewell.show(silicon, ["Si"], tmp_path / "a.svg"))
     for wanted in ("8 sparse points among 8", "melt (4)", "slab (4)"):
         assert wanted in text, wanted

@@ -19,11 +19,16 @@ def known():
     pair = np.where((r > 1.8) & ((r < 2.4) | (r > 3.0)), 50.0 * r**2, 0.0)
     n = np.ones(100)
     n[40:60] = 0.0
-    potential.coverage = Coverage(
-        8.0, {"O-Ti": pair, "Ti-Ti": np.where(r > 2.5, 9.0, 0.0)}, {"O": n, "Ti": np.ones(100)},
-        {"O": (-1.0, 3.0), "Ti": (0.0, 2.0)}, {"O-O": np.zeros(60), "O-Ti": np.ones(60), "Ti-Ti": np.ones(60)},
-        {"O-Ti": 1.8, "Ti-Ti": 2.5},
-    )  # fmt: skip
+    potential = potential.with_record(
+        coverage=Coverage(
+            8.0,
+            {"O-Ti": pair, "Ti-Ti": np.where(r > 2.5, 9.0, 0.0)},
+            {"O": n, "Ti": np.ones(100)},
+            {"O": (-1.0, 3.0), "Ti": (0.0, 2.0)},
+            {"O-O": np.zeros(60), "O-Ti": np.ones(60), "Ti-Ti": np.ones(60)},
+            {"O-Ti": 1.8, "Ti-Ti": 2.5},
+        )
+    )
     return potential
 
 

@@ -25,15 +25,19 @@ def words(path) -> str:
     return " ".join(re.findall(r">([^<>]+)</text>", path.read_text()))
 
 
-def counted(potential: UF, shortest: float = 1.7, hole: tuple[float, float] | None = None) -> UF:
-    """Give every pair a record of distances: shells on a background that begins at `shortest`."""
+def counts_of(pairs, shortest: float = 1.7, hole: tuple[float, float] | None = None):
+    """Return how often distances of each pair are met: shells on a background that begins at `shortest`."""
     r = WIDTH * (np.arange(400) + 0.5)
     counts = np.round(r**2 * (20 + 400 * np.exp(-0.5 * ((r - 2.4) / 0.1) ** 2) + 150 * np.exp(-8 * (r - 3.9) ** 2)))
     counts[r < shortest] = 0.0
     if hole is not None:
         counts[(r > hole[0]) & (r < hole[1])] = 0.0
-    potential.distances = dict.fromkeys(potential.pairs, counts)
-    return potential
+    return dict.fromkeys(pairs, counts)
+
+
+def counted(potential: UF, **how) -> UF:
+    """Give every pair a record of distances."""
+    return potential.with_record(distances=counts_of(potential.pairs, **how))
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from ase import Atoms
@@ -90,6 +91,7 @@ class Potential(ABC):
         half_list: whether `compute` wants each pair once (pair families) or at both atoms.
         most_crystals: how many crystals `compute` likes to have at once; 1 where they are computed one by one.
         pair_bytes: memory that `compute` takes for each pair of atoms within the cutoff, its place in a list included.
+        record: what a fit has left beside the coefficients, a frozen dataclass of the family; None where there is none.
         behind: the ASE calculator that it passes everything on to, if it is no more than that.
         calibrated: whether its energies are true eV; a statistical table that was never fitted to energies is not,
             and refuses whatever needs real units, such as a pressure.
@@ -102,6 +104,7 @@ class Potential(ABC):
     most_crystals: int = 512
     pair_bytes: float = 8.0
     behind: Any = None
+    record: Any = None
     calibrated: bool = True
 
     @abstractmethod
@@ -116,6 +119,12 @@ class Potential(ABC):
     def from_state(cls, meta: dict[str, Any], arrays: dict[str, Any]) -> Potential:
         """Make the potential again from what `state` returned."""
         raise BadCrystal(f"{cls.__name__} potentials cannot be loaded: they define no from_state()")
+
+    def with_record(self, **changes: Any) -> Self:
+        """Return the same potential with other entries in what a fit has left beside the coefficients."""
+        other = copy(self)
+        other.record = replace(self.record, **changes)
+        return other
 
     def unsupported(self, species_n: Any) -> str | None:
         """Say why atoms of these atomic numbers cannot be computed, or None if they can."""

@@ -83,5 +83,5 @@ def with_knowledge(potential: GAP, seed: int = 0) -> GAP:
     design = Design(potential.kernels)
     rows = np.random.default_rng(seed).normal(size=(3 * design.columns, design.columns))
     factor = np.linalg.cholesky(np.eye(design.columns) + rows.T @ rows).T
-    potential.knowledge = Knowledge(design, factor, (2.0, 1e-6), (3.0, 1e-4), (0.5, 1e-8), 0.7)
+    potential = potential.with_record(knowledge=Knowledge(design, factor, (2.0, 1e-6), (3.0, 1e-4), (0.5, 1e-8), 0.7))
     return potential

@@ -140,7 +140,7 @@ def test_sums_with_other_potentials():
 def test_a_file_holds_everything(name, tmp_path):
     potential = with_knowledge(made_up_gap(*{"two elements": ("O", "Ti")}.get(name, ("Si",)), baseline=True))
     pair = min(potential.species), max(potential.species)
-    potential.distances[pair] = np.arange(400.0)
+    potential = potential.with_record(distances={pair: np.arange(400.0)})
     again = load(potential.save(tmp_path / "a.lodewell", data="made up"))
     assert isinstance(again, GAP)
     assert again.energies == potential.energies
@@ -171,7 +171,7 @@ def learnt(potential: GAP, frames: list[Atoms], sigma: float) -> tuple[GAP, np.n
     )
     white = design.whitened(rows) / sigma
     factor = np.linalg.cholesky(np.eye(design.columns) + white.T @ white).T
-    potential.knowledge = Knowledge(design, factor)
+    potential = potential.with_record(knowledge=Knowledge(design, factor))
     return potential, rows
 
 
@@ -248,7 +248,9 @@ def test_with_every_environment_as_a_sparse_point_the_process_is_not_sparse():
     sums = np.array([design.rows(a, derivatives=False).energies_nm.sum(axis=0) for a in frames])
     white = design.whitened(sums) / sigma
     potential = GAP({14: 0.0}, [bare])
-    potential.knowledge = Knowledge(design, np.linalg.cholesky(np.eye(len(p_nk)) + white.T @ white).T)
+    potential = potential.with_record(
+        knowledge=Knowledge(design, np.linalg.cholesky(np.eye(len(p_nk)) + white.T @ white).T)
+    )
     atoms = random_crystal((14,), rng, 3)
     star = np.array([slow(ONE, atoms, i) for i in range(len(atoms))])
     together = np.eye(4)[frame_n]  # total energies are sums over the atoms of a frame

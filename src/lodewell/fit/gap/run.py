@@ -97,10 +97,11 @@ def fit_gap_files(
     run.progress("solving")
     solution = solve(streamed, weighing.weights(options), prior.pin(weighing.penalty(design.slices())))
     potential = _potential(start, weighing, solution, options)
-    potential.distances, potential.seen = start.counted(distances), dict(start.seen)
+    potential = potential.with_record(distances=start.counted(distances), seen=dict(start.seen))
     if options.uncertainty:
         run.progress("calibrating uncertainties")
-        potential.knowledge = knowledge(potential, maker, streamed, solution, weighing, options, train)
+        known = knowledge(potential, maker, streamed, solution, weighing, options, train)
+        potential = potential.with_record(knowledge=known)
     if options.keep_rows and out is not None:
         deltas = [one.delta for one in start.wanted]
         streamed.save(out.with_suffix(".rows"), deltas=deltas, points=digest(design), prior=prior.state())

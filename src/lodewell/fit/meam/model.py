@@ -156,7 +156,7 @@ def to_potential(layout: Layout, x_c: Floats, reference: Mapping[str, float]) ->
             spline = Spline(spline.x_k, np.append(spline.y_k[:-1], 0.0), (spline.slopes[0], 0.0))
         found[role][name] = spline
     lone = {s: reference.get(s, 0.0) + float(found["u"][s](0.0)[0]) for s in layout.symbols}
-    return MEAM(**found, reference=lone)
+    return MEAM(**found, reference=lone)  # type: ignore[arg-type]
 
 
 def from_potential(layout: Layout, potential: MEAM, reference: Mapping[str, float]) -> Floats:

@@ -243,9 +243,9 @@ def _finished(
     errors = errors_of(setup.whole, points[0])
     if options.wall == "zbl":
         potentials = [walled(p) for p in potentials]
-    best = potentials[0]
-    best.coverage = coverage_of(setup.whole, points[0], distances)
-    best.ensemble = ensemble_of(setup.whole, points, potentials)
+    best = potentials[0].with_record(
+        coverage=coverage_of(setup.whole, points[0], distances), ensemble=ensemble_of(setup.whole, points, potentials)
+    )
     facts = {
         "parameters": points[0].layout.free_cp.shape[1],
         "cutoffs_A": {"pair": points[0].layout.cutoff, "angular": points[0].layout.angular_cutoff},

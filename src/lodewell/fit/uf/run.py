@@ -114,10 +114,10 @@ def fit_uf_files(
     coefficients = solution.coefficients_p.copy()
     coefficients[: len(basis.species)] += [references.energies[z] for z in basis.species]
     potential = walled(basis.potential(coefficients), distances, options.wall)
-    potential.distances = dict(distances.count_k)
+    potential = potential.with_record(distances=dict(distances.count_k))
     if options.uncertainty:
         run.progress("calibrating uncertainties")
-        potential.knowledge = _knowledge(best.maker, solution, balance, train)
+        potential = potential.with_record(knowledge=_knowledge(best.maker, solution, balance, train))
     facts = {
         "coefficients": basis.columns, "memory_GB": round(best.memory / 1e9, 3),
         **({"shells": asdict(shells)} if options.embed else {}),

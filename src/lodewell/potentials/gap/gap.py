@@ -7,7 +7,7 @@ sparse points x_m, whose weights α_m were fitted to energies, forces and stress
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,21 @@ class TrainingSample:
     kinds: tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class GAPRecord:
+    """What a fit has left beside the coefficients.
+
+    Attributes:
+        knowledge: of its own errors, if it was asked for.
+        distances: how often each distance of a pair was met in the training data.
+        seen: environments of the training data, by the number of the term.
+    """
+
+    knowledge: Knowledge | None = None
+    distances: Mapping[tuple[int, int], Floats] = field(default_factory=dict)
+    seen: Mapping[int, TrainingSample] = field(default_factory=dict)
+
+
 class GAP(Potential):
     """A Gaussian approximation potential; `lodewell.fit_gap` makes one from labelled crystals.
 
@@ -95,6 +110,7 @@ class GAP(Potential):
     """
 
     kind = "gap"
+    record: GAPRecord
 
     def __init__(
         self,
@@ -102,6 +118,7 @@ class GAP(Potential):
         terms: Sequence[Term],
         baseline: Potential | None = None,
         single: bool = False,
+        record: GAPRecord = GAPRecord(),
     ) -> None:
         self.energies = dict(energies)
         if not all(1 <= z <= 118 and np.isfinite(energy) for z, energy in self.energies.items()):
@@ -112,9 +129,22 @@ class GAP(Potential):
         self.species = frozenset(self.energies)
         ends = [term.descriptor.cutoff for term in self.terms] + ([baseline.cutoff] if baseline is not None else [])
         self.cutoff = max(ends, default=0.0)
-        self.knowledge: Knowledge | None = None
-        self.distances: dict[tuple[int, int], Floats] = {}
-        self.seen: dict[int, TrainingSample] = {}  # by term
+        self.record = record or GAPRecord()
+
+    @property
+    def knowledge(self) -> Knowledge | None:
+        """What the fit knows of its own errors."""
+        return self.record.knowledge
+
+    @property
+    def distances(self) -> Mapping[tuple[int, int], Floats]:
+        """How often each distance was met in the training data."""
+        return self.record.distances
+
+    @property
+    def seen(self) -> Mapping[int, TrainingSample]:
+        """Environments of the training data, by the number of the term."""
+        return self.record.seen
 
     @cached_property
     def kernels(self) -> tuple[Kernel, ...]:
@@ -190,9 +220,7 @@ class GAP(Potential):
 
     def in_single_precision(self, single: bool = True) -> GAP:
         """Return the same potential with matrix products in single, or double, precision."""
-        other = GAP(self.energies, self.terms, self.baseline, single)
-        other.knowledge, other.distances, other.seen = self.knowledge, self.distances, self.seen
-        return other
+        return GAP(self.energies, self.terms, self.baseline, single, self.record)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Hold hyperparameters, sparse points and weights of every term, and the baseline."""
@@ -240,14 +268,19 @@ class GAP(Potential):
         if below := meta.get("baseline"):
             baseline = family(below["kind"]).from_state(below["meta"], part("baseline."))
         energies = {atomic_numbers[s]: float(e) for s, e in meta["energies"].items()}
-        potential = cls(energies, terms, baseline, meta.get("single", False))
+        distances = {}
         for name, counts in part("distances.").items():
             a, b = map(int, name.split("."))
-            potential.distances[a, b] = counts
-        for k, kinds in meta.get("seen", {}).items():
-            potential.seen[int(k)] = TrainingSample(arrays[f"seen.{k}"].astype(np.float64), tuple(kinds))
+            distances[a, b] = counts
+        seen = {
+            int(k): TrainingSample(arrays[f"seen.{k}"].astype(np.float64), tuple(kinds))
+            for k, kinds in meta.get("seen", {}).items()
+        }
+        record = GAPRecord(distances=distances, seen=seen)
+        potential = cls(energies, terms, baseline, meta.get("single", False), record)
         if "knowledge" in meta:
-            potential.knowledge = Knowledge.from_state(potential, meta["knowledge"], part("knowledge."))
+            known = Knowledge.from_state(potential, meta["knowledge"], part("knowledge."))
+            potential = potential.with_record(knowledge=known)
         return potential
 
 

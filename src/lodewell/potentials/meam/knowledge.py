@@ -122,3 +122,16 @@ def grades(potential: MEAM, batch: Batch, crystals: Sequence[Atoms]) -> Floats:
             ratio = np.inf if known is None else known / max(r, 1e-9)
             out[first + i] = max(out[first + i], ratio if ratio > 1.0 else 0.0)
     return out
+
+
+@dataclass(frozen=True, eq=False)
+class MEAMRecord:
+    """What a fit has left beside the splines.
+
+    Attributes:
+        coverage: where on each spline the training data lie.
+        ensemble: rivals, whose spread tells the errors.
+    """
+
+    coverage: Coverage | None = None
+    ensemble: Ensemble | None = None

@@ -23,7 +23,7 @@ from lodewell.crystals.neighbours.neighbours import Neighbours
 from lodewell.errors import BadOption
 from lodewell.potentials.base import Potential, Uncertainty
 from lodewell.potentials.meam._sums import sum_atoms
-from lodewell.potentials.meam.knowledge import Coverage, Ensemble, uncertainties
+from lodewell.potentials.meam.knowledge import Coverage, Ensemble, MEAMRecord, uncertainties
 from lodewell.potentials.meam.splines import Pack, Spline, pack
 from lodewell.potentials.pairs.pair import pair_name, pair_species
 
@@ -48,6 +48,7 @@ class MEAM(Potential):
     """
 
     kind: ClassVar[str] = "meam"
+    record: MEAMRecord
 
     def __init__(
         self,
@@ -57,6 +58,8 @@ class MEAM(Potential):
         f: Mapping[str, Spline],
         g: Mapping[str, Spline],
         reference: Mapping[str, float] | None = None,
+        *,
+        record: MEAMRecord | None = None,
     ) -> None:
         self.symbols = tuple(sorted(u, key=_number))
         self.reference = {s: float((reference or {}).get(s, 0.0)) for s in self.symbols}
@@ -68,8 +71,17 @@ class MEAM(Potential):
         radial = [*self.phi.values(), *self.rho.values(), *self.f.values()]
         self.cutoff = max(float(s.x_k[-1]) for s in radial)
         self.species = frozenset(_number(s) for s in self.symbols)
-        self.coverage: Coverage | None = None
-        self.ensemble: Ensemble | None = None
+        self.record = record or MEAMRecord()
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """Where on each spline the training data lie."""
+        return self.record.coverage
+
+    @property
+    def ensemble(self) -> Ensemble | None:
+        """Rivals, whose spread tells the errors."""
+        return self.record.ensemble
 
     @property
     def near(self) -> float:
@@ -179,13 +191,13 @@ class MEAM(Potential):
             for role, name in meta["splines"]:
                 x_k, y_k, (first, last) = next(parts)
                 found[role][name] = Spline(x_k, y_k, (first, last))
-            potentials.append(cls(**found, reference=reference))
+            potentials.append(cls(**found, reference=reference))  # type: ignore[arg-type]
         out = potentials[0]
         if "ensemble" in meta:
             numbers = {k: (v[0], v[1]) for k, v in meta["ensemble"].items()}
-            out.ensemble = Ensemble(tuple(potentials[1:]), **numbers)
+            out = out.with_record(ensemble=Ensemble(tuple(potentials[1:]), **numbers))
         if "coverage" in meta:
-            out.coverage = Coverage.from_state(meta["coverage"], arrays)
+            out = out.with_record(coverage=Coverage.from_state(meta["coverage"], arrays))
         return out
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from lodewell.potentials.base import Uncertainty
 
 if TYPE_CHECKING:
     from lodewell.potentials.uf.basis import UFBasis
+from lodewell.potentials.uf.splines import Pair
 
 
 @dataclass(frozen=True)
@@ -62,3 +64,17 @@ class Knowledge:
 
 def _deviation(spread: Any, model: tuple[float, float]) -> Any:
     return np.sqrt(model[0] * spread + model[1])
+
+
+@dataclass(frozen=True, eq=False)
+class UFRecord:
+    """What a fit has left beside the coefficients.
+
+    Attributes:
+        knowledge: of its own errors, if it was asked for.
+        distances: how often each distance of a pair was met in the training data, on the grid of
+            `lodewell.fit.distances`.
+    """
+
+    knowledge: Knowledge | None = None
+    distances: Mapping[Pair, Floats] = field(default_factory=dict)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lodewell.potentials.uf.basis import UFBasis
 
 from lodewell.potentials.uf.flat import Flat
-from lodewell.potentials.uf.knowledge import Knowledge
+from lodewell.potentials.uf.knowledge import Knowledge, UFRecord
 from lodewell.potentials.uf.splines import Pair, Spline2, Spline3, Triple, name, numbers
 
 
@@ -40,9 +40,11 @@ class UF(Potential):
         triples: function by the atomic numbers of the central atom and of the two others, the smaller first; with two
             equal ones it must be symmetric in its first two distances.
         embeddings: by atomic number.
+        record: what a fit has left beside the coefficients.
     """
 
     kind = "uf"
+    record: UFRecord
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class UF(Potential):
         pairs: Mapping[Pair, Spline2],
         triples: Mapping[Triple, Spline3] | None = None,
         embeddings: Mapping[int, Embedding] | None = None,
+        record: UFRecord | None = None,
     ) -> None:
         self.embeddings = dict(embeddings or {})
         self.energies = dict(energies)
@@ -61,8 +64,17 @@ class UF(Potential):
         ends += [axis.high for s in self.triples.values() for axis in s.axes[:2]]
         ends += [embedding.cutoff for embedding in self.embeddings.values()]
         self.cutoff = max(ends, default=0.0)
-        self.knowledge: Knowledge | None = None
-        self.distances: dict[Pair, Floats] = {}
+        self.record = record or UFRecord()
+
+    @property
+    def knowledge(self) -> Knowledge | None:
+        """What the fit knows of its own errors."""
+        return self.record.knowledge
+
+    @property
+    def distances(self) -> Mapping[Pair, Floats]:
+        """How often each distance was met in the training data."""
+        return self.record.distances
 
     @property
     def uncertain(self) -> bool:
@@ -172,7 +184,7 @@ class UF(Potential):
         counts = {numbers(n[:-ends]): a for n, a in arrays.items() if n.endswith(".distances")}
         if any(len(pair) != 2 or a.ndim != 1 for pair, a in counts.items()):
             raise BadOption("the distances of a pair are one list of counts")
-        potential.distances = counts  # type: ignore[assignment]
+        potential = potential.with_record(distances=counts)
         if "knowledge" in meta:
             packed = arrays["factor"]
             size = round((np.sqrt(8 * len(packed) + 1) - 1) / 2)
@@ -182,7 +194,7 @@ class UF(Potential):
             factor[np.triu_indices(size)] = packed
             known = meta["knowledge"]
             energy, force, stress = ((float(a), float(b)) for a, b in (known[k] for k in ("energy", "force", "stress")))
-            potential.knowledge = Knowledge(factor, energy, force, stress, known["grade"])
+            potential = potential.with_record(knowledge=Knowledge(factor, energy, force, stress, known["grade"]))
         return potential
 
 
