@@ -90,7 +90,7 @@ SHAPES = {
 }
 WRONG = {
     "a number": 3, "nothing": None, "a list with a number": [bulk("Si"), 3], "an array": np.zeros((2, 3)),
-    "lists in a list": [[bulk("Si")]],
+    "lists in a list": [[bulk("Si")]], "a dictionary": {"salt": bulk("Si")},
 }  # fmt: skip
 
 

@@ -75,7 +75,8 @@ def test_the_page_does_what_it_says(place, run):
     assert summary["options"]["cutoff"] == 5.5
     a, b = summary["results"]["parameters"]["Ar-Ar"]
     assert a > 0.0 < b
-    assert "pair potential" in said["compare"] or (place / "compare.png").stat().st_size > 10_000
+    assert "Mie potential" in (place / "compare.svg").read_text()
+    assert "Körper" in said["cite"]
     assert json.loads((place / "relaxed" / "summary.json").read_text())["results"]["counts"] == {"converged": 2}
     assert (place / "curve.png").stat().st_size > 10_000
     assert any("pair_style" in path.read_text() for path in (place / "for-lammps").iterdir())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ def given_list(crystals: Any) -> list[Atoms | str | Path]:
     Raises:
         BadOption: for anything that is neither, with its place.
     """
-    one = isinstance(crystals, Atoms | str | Path) or hasattr(crystals, "to_ase_atoms")  # a Structure yields sites
+    one = isinstance(crystals, Atoms | str | Path | Mapping) or hasattr(
+        crystals, "to_ase_atoms"
+    )  # a Structure yields sites
     given = list(crystals) if isinstance(crystals, Iterable) and not one else [crystals]
     for k, crystal in enumerate(given):
         if not isinstance(crystal, Atoms | str | Path):

@@ -6,7 +6,8 @@ import numpy as np
 
 from lodewell.crystals.batch import Floats
 
-SIX = (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)  # rows and columns: tensor[SIX] are the six
+# Rows and columns: tensor[SIX] are the six.
+SIX = np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1])
 _PLACE = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
 
 

@@ -36,8 +36,8 @@ class Family:
     | `figures` | a module like `lodewell.report.families.Figures`; without one, curves of pairs are drawn |
     | `exports` | by format, place of `write(potential, elements, folder)`; sums over pairs need none |
     | `reads` | by ending of another code's files, place of a function that reads them |
-    | `references` | names of the papers in `lodewell.report.citations` |
-    | `group`, `colour` | in the legend of `lodewell compare`: its name, and a colour of `lodewell.report.style` |
+    | `references` | its papers: names in `lodewell.report.citations`, or places of a `Reference` |
+    | `group`, `colour` | in the legend of `lodewell compare`: its name, and a colour of `lodewell.report.style` or another |
     """
 
     kind: str

@@ -172,7 +172,7 @@ def _legend(kind: str) -> tuple[str, str]:
     if kind == FromCalculator.kind:
         return _OTHER_CODES
     row = find_family(kind)
-    return (SKY, "other") if row is None else (getattr(style, row.colour), row.group)
+    return (SKY, "other") if row is None else (getattr(style, row.colour, row.colour), row.group)
 
 
 def _dark(colour: str) -> str:

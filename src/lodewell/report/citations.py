@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lodewell.errors import BadOption
-from lodewell.potentials.families import families, find_family
+from lodewell.potentials.families import families, find_family, imported
 from lodewell.version import __version__
 
 
@@ -132,7 +132,12 @@ def references(name: str | None = None) -> list[Reference]:
 def of_kind(kind: str) -> tuple[Reference, ...]:
     """Return the papers behind a kind; a table or a sum has none of its own."""
     row = find_family(kind)
-    return _OTHERS.get(kind, ()) if row is None else tuple(globals()[name] for name in row.references)
+    return _OTHERS.get(kind, ()) if row is None else tuple(map(_paper, row.references))
+
+
+def _paper(name: str) -> Reference:
+    found: Reference = imported(name if ":" in name else f"{__name__}:{name}")
+    return found
 
 
 def _kinds(name: str) -> Sequence[tuple[str, bool]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -54,7 +54,7 @@ def given_labels(data: Any) -> GivenLabels:
     Raises:
         BadOption: for anything else, with its place and the cure, and for paths among crystals.
     """
-    one = isinstance(data, Atoms | Labelled | str | Path) or hasattr(data, "to_ase_atoms")
+    one = isinstance(data, Atoms | Labelled | str | Path | Mapping) or hasattr(data, "to_ase_atoms")
     given = list(data) if isinstance(data, Iterable) and not one else [data]
     if all(isinstance(item, str | Path) for item in given):
         return given
