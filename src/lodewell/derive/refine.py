@@ -22,6 +22,7 @@ from scipy.optimize import minimize
 
 from lodewell.compiled import kernel
 from lodewell.crystals.batch import Floats, Ints
+from lodewell.crystals.types import type_table
 from lodewell.derive.features import (
     BULK,
     COUNT,
@@ -105,8 +106,7 @@ def refine(
     Returns:
         The coefficients at the best judgement, and the history of (step, loss, held-out score).
     """
-    place_z = np.full(119, -1, dtype=np.int64)
-    place_z[elements] = np.arange(len(elements))
+    place_z = type_table(elements)
     flat = start_eek.reshape(-1, COUNT)
     train = [_prepared(f, place_z, len(elements), flat) for f in training]
     judges = [_prepared(f, place_z, len(elements), flat) for f in held_out]

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.interpolate import BSpline
 
 from lodewell.crystals.batch import Floats, Ints
+from lodewell.crystals.types import type_table
 from lodewell.derive.curves import wall
 from lodewell.derive.features import COUNT, ENDING, SPACING, START
 from lodewell.derive.similar import radius_z
@@ -32,8 +33,7 @@ def mixed_correlations(
         (E, E, F) correlations and (E, E) the prior's share in each.
     """
     count, radius = len(elements), radius_z()
-    place_z = np.full(119, -1)
-    place_z[elements] = np.arange(count)
+    place_z = type_table(elements)
     centres = BIN * (np.arange(g_ph.shape[1]) + 0.5)
     known, weight = np.zeros((count, count, len(_FINE))), np.zeros((count, count))
     for (a, b), g, w in zip(pairs_pz, g_ph, weight_p, strict=True):
@@ -95,8 +95,7 @@ def first_contacts(pairs_pz: Ints, contact_ph: Floats, elements: Ints, kernel_ee
     It is the distance below which one in a thousand lie, less a bin; where too few are known, what similar pairs have
     on scaled distances, by the likeness of both elements.
     """
-    place_z, length_p = np.full(119, -1), radius_z()[pairs_pz].sum(axis=1)
-    place_z[elements] = np.arange(len(elements))
+    place_z, length_p = type_table(elements), radius_z()[pairs_pz].sum(axis=1)
     total_p = contact_ph.sum(axis=1)
     share_ph = np.cumsum(contact_ph, axis=1) / np.maximum(total_p, 1.0)[:, None]
     own_p = BIN * np.argmax(share_ph > _STRAY, axis=1)

@@ -11,6 +11,7 @@ from ase import Atoms
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.neighbours.blocks import blocks, gather, wrapped
 from lodewell.crystals.neighbours.neighbours import Neighbours
+from lodewell.crystals.types import type_table
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,4 @@ class Legs:
 
     def types(self, species: tuple[int, ...]) -> Ints:
         """Return the place of each atom's element in `species`, -1 for others; (N,)."""
-        type_z = np.full(119, -1, dtype=np.int64)
-        type_z[list(species)] = np.arange(len(species))
-        return np.asarray(type_z[self.species_n])
+        return np.asarray(type_table(species)[self.species_n])

@@ -37,7 +37,7 @@ class Family:
     | `exports` | by format, place of `write(potential, elements, folder)`; sums over pairs need none |
     | `reads` | by ending of another code's files, place of a function that reads them |
     | `references` | its papers: names in `lodewell.report.citations`, or places of a `Reference` |
-    | `group`, `colour` | in the legend of `lodewell compare`: its name, and a colour of `lodewell.report.style` or another |
+    | `group`, `colour` | in the legend of `lodewell compare`: its name, and a colour (of `report.style`, or another) |
     """
 
     kind: str

@@ -10,6 +10,7 @@ import numpy as np
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.labels.read import Labelled
 from lodewell.crystals.neighbours.neighbours import Neighbours
+from lodewell.crystals.types import type_table
 from lodewell.fit.meam._rows import crystal_rows
 from lodewell.fit.meam.model import Layout
 from lodewell.potentials.meam.meam import MEAM
@@ -91,14 +92,12 @@ def targets(
     from ase.data import atomic_numbers
 
     batch = Batch.from_atoms([f.atoms for f in frames])
-    type_z = np.full(119, -1, dtype=np.int64)
-    type_z[[atomic_numbers[s] for s in symbols]] = np.arange(len(symbols))
     nothing_nc = [np.full((len(f.atoms), 3), np.nan) for f in frames]
     energies = [np.nan if f.energy is None else f.energy - reference(f.atoms.numbers) for f in frames]
     return Targets(
         batch=batch,
         neighbours=Neighbours.build(batch, cutoff, half=False),
-        types_n=type_z[batch.species_n],
+        types_n=type_table(atomic_numbers[s] for s in symbols)[batch.species_n],
         energy_b=np.array(energies) / batch.count_b,
         forces_nc=np.concatenate(
             [none if f.forces_nc is None else f.forces_nc for f, none in zip(frames, nothing_nc, strict=True)]

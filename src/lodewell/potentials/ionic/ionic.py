@@ -21,6 +21,7 @@ from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.neighbours.images import lower_triangle
 from lodewell.crystals.neighbours.lists import list_pairs
 from lodewell.crystals.neighbours.neighbours import COINCIDENT, Neighbours, in_one_place
+from lodewell.crystals.types import type_table
 from lodewell.errors import BadCrystal, BadOption
 from lodewell.potentials.base import Potential
 from lodewell.potentials.ionic import _sums as kernels
@@ -51,8 +52,7 @@ class LatticePotential(Potential):
             raise BadOption(f"the tolerance of a lattice sum must lie between 1e-14 and 0.01, not {tolerance}")
         self.tolerance = float(tolerance)
         self.species = frozenset(species)
-        self._type_z = np.full(119, -1, dtype=np.int64)
-        self._type_z[sorted(species)] = np.arange(len(species))
+        self._type_z = type_table(sorted(species))
 
     def refuses(self, atoms: Atoms) -> str | None:
         """Say why this crystal cannot be computed: its elements, missing periodicity, or coincident atoms."""

@@ -20,6 +20,7 @@ from ase.data import atomic_numbers
 
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.neighbours.neighbours import Neighbours
+from lodewell.crystals.types import type_table
 from lodewell.errors import BadOption
 from lodewell.potentials.base import Potential, Uncertainty
 from lodewell.potentials.meam._sums import sum_atoms
@@ -132,9 +133,7 @@ class MEAM(Potential):
 
     @cached_property
     def _type_z(self) -> Ints:
-        type_z = np.full(119, -1, dtype=np.int64)
-        type_z[[_number(s) for s in self.symbols]] = np.arange(len(self.symbols))
-        return type_z
+        return type_table(_number(s) for s in self.symbols)
 
     @cached_property
     def _tables(self) -> tuple[Any, ...]:

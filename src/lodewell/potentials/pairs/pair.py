@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.neighbours.blocks import blocks, gather, scatter, switch, wrapped
 from lodewell.crystals.neighbours.neighbours import Neighbours
+from lodewell.crystals.types import type_table
 from lodewell.errors import BadOption
 from lodewell.potentials.base import Potential
 from lodewell.potentials.pairs import _radial
@@ -60,8 +61,7 @@ class PairPotential(Potential):
         self.pairs = {name: tuple(float(v) for v in values) for name, values in pairs.items()}
         species = sorted({z for name in pairs for z in pair_species(name)})
         self.species = frozenset(species)
-        self._type_z = np.full(119, -1, dtype=np.int64)
-        self._type_z[species] = np.arange(len(species))
+        self._type_z = type_table(species)
         self._parameters = np.full((len(self.parameter_names), len(species), len(species)), np.nan)
         for name, values in self.pairs.items():
             if len(values) != len(self.parameter_names):

@@ -12,6 +12,7 @@ from scipy.interpolate import CubicSpline
 
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.neighbours.neighbours import Neighbours
+from lodewell.crystals.types import type_table
 from lodewell.errors import BadOption
 from lodewell.potentials.base import Potential
 from lodewell.potentials.pairs._sums import sum_pairs
@@ -161,8 +162,7 @@ class PairTable(CurvePotential):
         self.u_sk = np.array([_resampled(*curves[name], r_k) for name in self.names])
         self.r_k = r_k
         self.species = frozenset(species)
-        self._type_z = np.full(119, -1, dtype=np.int64)
-        self._type_z[species] = np.arange(len(species))
+        self._type_z = type_table(species)
         self._curve_vtt = np.full((1, len(species), len(species)), -1, dtype=np.int64)
         for s, name in enumerate(self.names):
             a, b = self._type_z[list(pair_species(name))]

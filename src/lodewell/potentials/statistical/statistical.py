@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.chemistry import ANION_CLASSES, anion_class_b
+from lodewell.crystals.types import type_table
 from lodewell.errors import BadOption, UnsupportedElement
 from lodewell.potentials.base import Potential
 from lodewell.potentials.pairs.pair import pair_name, pair_species
@@ -127,8 +128,7 @@ class Statistical(CurvePotential):
             raise BadOption(f"curves of shape {self.u_pk.shape} do not fit {fitting}")
         elements = np.unique(self.pairs_pz)
         self.species = frozenset(elements.tolist())
-        self._type_z = np.full(119, -1, dtype=np.int64)
-        self._type_z[elements] = np.arange(len(elements))
+        self._type_z = type_table(elements)
         self._curve_vtt = self._index(len(elements))
 
     @cached_property

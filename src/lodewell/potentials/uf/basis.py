@@ -12,6 +12,7 @@ from ase import Atoms
 
 from lodewell.crystals.batch import Batch, Floats, Ints
 from lodewell.crystals.neighbours.neighbours import Neighbours
+from lodewell.crystals.types import type_table
 from lodewell.potentials.bspline import Axis
 from lodewell.potentials.uf._embedding_sums import embedding_rows
 from lodewell.potentials.uf._rows import uf_rows
@@ -196,8 +197,7 @@ class UFBasis:
     def _flat(self) -> tuple[Ints, tuple[Any, ...]]:
         count = len(self.species)
         type_of = {z: t for t, z in enumerate(self.species)}
-        type_z = np.full(119, -1, dtype=np.int64)
-        type_z[list(self.species)] = np.arange(count)
+        type_z = type_table(self.species)
         axes = Axes()
         pair_axis, pair_column, pair_size = (np.full((count, count), -1) for _ in range(3))
         for (a, b), axis in self.pairs.items():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lodewell.crystals.batch import Floats, Ints
+from lodewell.crystals.types import type_table
 from lodewell.potentials.bspline import Axis
 from lodewell.potentials.uf.embedding import FlatEmbedding
 
@@ -42,8 +43,7 @@ class Flat:
         species = sorted(potential.energies)
         count = len(species)
         type_of = {z: t for t, z in enumerate(species)}
-        type_z = np.full(119, -1, dtype=np.int64)
-        type_z[species] = np.arange(count)
+        type_z = type_table(species)
         axes = Axes()
         pair_axis, pair_at = np.full((count, count), -1), np.zeros((count, count), np.int64)
         pair_numbers: list[Floats] = [np.zeros(0)]
