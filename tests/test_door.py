@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import pydoc
 from pathlib import Path
 
@@ -90,7 +91,7 @@ SHAPES = {
 }
 WRONG = {
     "a number": 3, "nothing": None, "a list with a number": [bulk("Si"), 3], "an array": np.zeros((2, 3)),
-    "lists in a list": [[bulk("Si")]], "a dictionary": {"salt": bulk("Si")},
+    "lists in a list": [[bulk("Si")]], "a mapping": {"a.cif": 1}, "bytes": b"a.cif",
 }  # fmt: skip
 
 
@@ -166,6 +167,28 @@ def test_a_misspelt_option_says_what_was_meant(verb, kind, name, value, wrong):
     for error in (UnknownOption, TypeError, BadOption):
         with pytest.raises(error, match=f"there is no option '{wrong}' .did you mean '{name}'"):
             call(*first, **given, **{wrong: value})
+
+
+@pytest.mark.parametrize(("verb", "wrong", "meant"), [
+    ("score", "strict_formulas", "strict_formula"), ("test", "key", "keys"), ("compare", "second", "seconds"),
+])  # fmt: skip
+def test_a_verb_without_options_says_what_was_meant_too(verb, wrong, meant):
+    for error in (UnknownOption, TypeError, BadOption):
+        with pytest.raises(error, match=f"there is no option '{wrong}' .did you mean '{meant}'"):
+            getattr(lodewell, verb)(salts(), **{wrong: 1})
+
+
+def test_a_stream_is_read_once_whatever_is_written_of_it(place, tmp_path):
+    """What goes into a folder or a summary is asked for more than once; a generator gives it only once."""
+    file = place / "salts" / "salts.extxyz"
+    for name, stream in (("crystals", (c for c in salts())), ("paths", (p for p in [file]))):
+        assert len(lodewell.relax(stream, out=tmp_path / name)) == 3
+    stream = (p for p in [file])
+    assert len(quick_check(stream, out=tmp_path / "check.json").structures) == 3
+    summary = json.loads((tmp_path / "check.summary.json").read_text(encoding="utf-8"))
+    assert summary["inputs"]["crystals"] == [str(file)]
+    derived = lodewell.derive((p for p in [file]), refine=False, cutoff=5.0)
+    assert derived.about["crystals_used"] == 3
 
 
 def test_an_object_and_keywords_are_the_same():

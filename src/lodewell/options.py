@@ -12,11 +12,12 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 from lodewell.config import convert
 from lodewell.errors import BadOption, UnknownOption, did_you_mean
 
+P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -67,6 +68,20 @@ def options_of(kind: type) -> Callable[[Callable[..., R]], Callable[..., R]]:
         return run
 
     return decorate
+
+
+def keywords_checked(verb: Callable[P, R]) -> Callable[P, R]:
+    """Let a verb without an options dataclass refuse a misspelt keyword as the others do."""
+    known = tuple(inspect.signature(verb).parameters)
+
+    @functools.wraps(verb)
+    def run(*args: P.args, **given: P.kwargs) -> R:
+        for name in given:
+            if name not in known:
+                raise UnknownOption(f"there is no option '{name}'{did_you_mean(name, known)}")
+        return verb(*args, **given)
+
+    return run
 
 
 def filled_in(kind: type[T], options: Any, keywords: Mapping[str, Any], others: tuple[str, ...] = ()) -> T:

@@ -12,16 +12,19 @@ from lodewell.crystals.read import Record
 from lodewell.errors import BadOption
 
 
+def spread(given: Any) -> list[Any]:
+    """Return many things as a list, and one thing as a list of one, even where it yields sites, keys or numbers."""
+    one = isinstance(given, Atoms | str | Path | Mapping | bytes) or hasattr(given, "to_ase_atoms")
+    return list(given) if isinstance(given, Iterable) and not one else [given]
+
+
 def given_list(crystals: Any) -> list[Atoms | str | Path]:
     """Return crystals and paths as a list.
 
     Raises:
         BadOption: for anything that is neither, with its place.
     """
-    one = isinstance(crystals, Atoms | str | Path | Mapping) or hasattr(
-        crystals, "to_ase_atoms"
-    )  # a Structure yields sites
-    given = list(crystals) if isinstance(crystals, Iterable) and not one else [crystals]
+    given = spread(crystals)
     for k, crystal in enumerate(given):
         if not isinstance(crystal, Atoms | str | Path):
             cure = "give its to_ase_atoms()" if hasattr(crystal, "to_ase_atoms") else "give ase.Atoms, or paths"

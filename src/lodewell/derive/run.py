@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def derive(
     """
     table_points(options.cutoff)  # refuses a cutoff between two bins before the work, not after
     kept_back = hold_out or HoldOut()
-    given = crystals if isinstance(crystals, Iterator) else given_list(crystals)
+    given = _given(crystals)
     paths = _paths(given)
     if out is not None:
         check_writable(out)
@@ -100,6 +101,15 @@ def derive(
             write_summary(file, _summary(run, table, paths, calibrate, options, resumed, file))
             checkpoint.done()
     return table
+
+
+def _given(crystals: Any) -> Iterator[Atoms] | list[Atoms | str | Path]:
+    """Return a list, or a stream of crystals that need not all fit in memory."""
+    if not isinstance(crystals, Iterator):
+        return given_list(crystals)
+    first = list(islice(crystals, 1))
+    whole = chain(first, crystals)
+    return whole if first and isinstance(first[0], Atoms) else given_list(whole)
 
 
 def _fingerprint(paths: Sequence[str], options: DeriveOptions, hold_out: HoldOut) -> str:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from ase import Atoms
 
+from lodewell.crystals.given import given_list
 from lodewell.options import options_of
 from lodewell.potentials.given import AnyPotential, as_potential
 from lodewell.progress import Progress, silent
@@ -65,7 +66,7 @@ def relax(
     """
     with Run("relax", workers=workers, cluster=cluster, progress=progress, restart=restart) as run:
         if out is not None:
-            return relax_folder(crystals, potential, options, Path(out), run, files, duplicates).results
+            return relax_folder(given_list(crystals), potential, options, Path(out), run, files, duplicates).results
         engine = as_potential(potential)
         check_pressure(engine, options)
         memory = Memory(engine, options)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from ase import Atoms
 
+from lodewell.crystals.given import spread
 from lodewell.crystals.labels.keys import LabelKeys
 from lodewell.crystals.labels.read import Labelled, LabelledChunk, Refusal, cut_labels, label_record, names_in
 from lodewell.crystals.read import Chunk, Record
@@ -54,8 +55,7 @@ def given_labels(data: Any) -> GivenLabels:
     Raises:
         BadOption: for anything else, with its place and the cure, and for paths among crystals.
     """
-    one = isinstance(data, Atoms | Labelled | str | Path | Mapping) or hasattr(data, "to_ase_atoms")
-    given = list(data) if isinstance(data, Iterable) and not one else [data]
+    given = spread(data)
     if all(isinstance(item, str | Path) for item in given):
         return given
     for k, item in enumerate(given):

@@ -80,15 +80,16 @@ def check(
     with Run("check", progress=progress) as run:
         if out is not None:
             check_writable(out)
-        report = _checked(potential, crystals, options, progress)
+        given = None if crystals is None else given_list(crystals)
+        report = _checked(potential, given, options, progress)
         run.lap("checking")
         if out is not None:
-            _write(report, Path(out), run, potential, crystals, options)
+            _write(report, Path(out), run, potential, given, options)
     return report
 
 
 def _checked(
-    potential: AnyPotential, crystals: Crystals | None, settings: CheckOptions, progress: Progress
+    potential: AnyPotential, crystals: list[Atoms | str | Path] | None, settings: CheckOptions, progress: Progress
 ) -> CheckReport:
     engine = as_potential(potential)
     name = Path(potential).stem if isinstance(potential, str | Path) else engine.kind
@@ -108,12 +109,17 @@ def _checked(
 
 
 def _write(
-    report: CheckReport, out: Path, run: Run, potential: AnyPotential, crystals: Crystals | None, options: CheckOptions
+    report: CheckReport,
+    out: Path,
+    run: Run,
+    potential: AnyPotential,
+    crystals: list[Atoms | str | Path] | None,
+    options: CheckOptions,
 ) -> None:
     """Write the findings, and the summary beside them."""
     with text_file(out) as stream:
         stream.write(json_text(report.json(), indent=1) + "\n")
-    paths = [] if crystals is None else [str(p) for p in given_list(crystals) if isinstance(p, str | Path)]
+    paths = [] if crystals is None else [str(p) for p in crystals if isinstance(p, str | Path)]
     given = None if crystals is None else paths or "memory"
     summary = run.summary(
         inputs={"potential": identity(potential), "crystals": given}, options=options, seed=options.seed,
@@ -122,8 +128,7 @@ def _write(
     write_summary(out, summary)
 
 
-def _read(crystals: Crystals, potential: Potential) -> list[Atoms]:
-    given = given_list(crystals)
+def _read(given: list[Atoms | str | Path], potential: Potential) -> list[Atoms]:
     found = [a for a in given if isinstance(a, Atoms)]
     paths = [p for p in given if isinstance(p, str | Path)]
     records = list(read_crystals(paths)) if paths else []

@@ -20,6 +20,7 @@ from lodewell.judge.compare.timing import Cost, costs, processor, typical
 from lodewell.judge.test.comparison import errors_of
 from lodewell.judge.test.errors import Errors
 from lodewell.judge.test.run import Data, split
+from lodewell.options import keywords_checked
 from lodewell.potentials.base import Potential
 from lodewell.potentials.given import AnyPotential, as_potential
 from lodewell.progress import Progress, silent
@@ -118,6 +119,7 @@ class Comparison:
         return draw_comparison(self, path)
 
 
+@keywords_checked
 def compare(
     potentials: Mapping[str, AnyPotential] | Sequence[str | Path | Potential],
     data: Data,

@@ -22,6 +22,7 @@ from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.crystals.remarks import remarks_on
 from lodewell.crystals.validate import validate
 from lodewell.judge.score.contacts import Contact, ContactSurvey, odd_contacts, survey
+from lodewell.options import keywords_checked
 from lodewell.potentials.base import Potential, charged
 from lodewell.potentials.given import AnyPotential, as_potential
 from lodewell.potentials.pairs.pair import pair_name
@@ -102,6 +103,7 @@ class Score:
         return values
 
 
+@keywords_checked
 def score(
     crystals: Crystals, potential: AnyPotential = "spp", *, strict_formula: bool = False,
     workers: int | None = 1, cluster: str | None = None, progress: Progress = silent,

@@ -17,6 +17,7 @@ from lodewell.crystals.labels.survey import unread_labels
 from lodewell.errors import BadFile
 from lodewell.judge.test.comparison import errors_of
 from lodewell.judge.test.errors import Errors
+from lodewell.options import keywords_checked
 from lodewell.potentials.given import AnyPotential, as_potential
 from lodewell.progress import Progress, silent
 
@@ -25,6 +26,7 @@ Data: TypeAlias = str | Path | Atoms | Labelled | Iterable[str | Path] | Iterabl
 _KEYS = {"energy": "energy", "force": "forces", "stress": "stress"}
 
 
+@keywords_checked
 def test(
     potential: AnyPotential,
     data: Data,
