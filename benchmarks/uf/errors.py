@@ -143,7 +143,7 @@ def write_elastic(cases: dict[str, Any]) -> None:
         "Elastic constants of Si (GPa)",
         ["", *ELASTIC, "furthest off", "test errors: meV/atom / eV/Å"],
         rows,
-        "Diamond at rest in each potential, atoms relaxed in each strained cell (`lodewell.judge.elastic`).",
+        "Diamond at rest in each potential, atoms relaxed in each strained cell (`lodewell.judge.check.elastic`).",
     )
 
 
