@@ -21,6 +21,8 @@ from lodewell import (
     shipped,
 )
 from lodewell.potentials.calculator import FromCalculator
+from lodewell.potentials.families import families
+from lodewell.potentials.sum import Sum
 from tests.conftest import made_up_crystals, mined
 from tests.potentials.gap.made_up_gap import made_up_gap
 from tests.potentials.made_up_meam import made_up_meam
@@ -80,6 +82,17 @@ potentials = {
     "full list": Morse({"Cu-Cu": (0.3429, 1.3588, 2.866)}, cutoff=5.0) + through_ase(ZBL()),
     "through ASE": through_ase(table),
 }
+
+
+def kinds_of(potential: Potential) -> set[str]:
+    """The family of a potential, and those of the terms of a sum."""
+    terms = potential.terms if isinstance(potential, Sum) else ()
+    return {potential.kind}.union(*(kinds_of(term) for _, term in terms))
+
+
+def test_every_family_is_held_against_the_laws():
+    tried = set().union(*map(kinds_of, potentials.values()))
+    assert set(families()) - tried == set()
 
 
 @pytest.mark.parametrize("name", potentials)
