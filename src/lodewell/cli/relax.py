@@ -90,7 +90,7 @@ def command(
         progress("relaxing crystals", partial(about_how_many, paths)) as bar,
         Run("relax", workers=workers, cluster=cluster, progress=bar, restart=restart) as run,
     ):
-        found = relax_folder(paths, potential, options, out, run, files, duplicates)
+        found = relax_folder(list(paths), potential, options, out, run, files, duplicates)
     results = found.results
     drawn = _draw(results, out, options.pressure) if figure else []
     print_passed_over(paths)

@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+
+from ase import Atoms
 
 from lodewell.crystals.formats.extxyz.write import extxyz_text
-from lodewell.crystals.given import given_list
 from lodewell.crystals.read import Chunk
 from lodewell.crystals.write import FORMATS
 from lodewell.errors import BadOption
@@ -47,7 +47,7 @@ class FolderResults:
 
 
 def relax_folder(
-    crystals: Any,
+    given: list[Atoms | str | Path],
     potential: AnyPotential,
     options: RelaxOptions,
     out: Path,
@@ -55,7 +55,7 @@ def relax_folder(
     files: Files = Files(),  # noqa: B008 frozen
     duplicates: bool = True,
 ) -> FolderResults:
-    """Relax everything and write the results.
+    """Relax everything that was given, see `lodewell.crystals.given`, and write the results.
 
     An interruption leaves valid files of what is finished, and the next run of the same job goes on from there.
 
@@ -68,7 +68,8 @@ def relax_folder(
     for form in (files.format, files.best.format):
         if form not in FORMATS:
             raise BadOption(f"there is no format '{form}': choose one of {', '.join(FORMATS)}")
-    _prepare([c for c in given_list(crystals) if isinstance(c, str | Path)], out)
+    paths = [str(c) for c in given if isinstance(c, str | Path)]
+    _prepare(paths, out)
     known = identity(potential)
     run.fingerprint = fingerprint(options, known["sha256"] or os.urandom(16).hex())
     with Ledger(out / "ledger.sqlite") as ledger:
@@ -87,11 +88,11 @@ def relax_folder(
             run.progress("writing")
             notes = write_all(output, files, options)
             run.lap("writing")
-            write_run(output, run, files, options, crystals, known, resumed, notes)
+            write_run(output, run, files, options, paths, known, resumed, notes)
             return FolderResults(list(output.results), notes)
 
         try:
-            for key, old in finished(tasks(crystals, options), store, run):
+            for key, old in finished(tasks(given, options), store, run):
                 keys.append(key)
                 count = len(ledger.texts(key))
                 done, resumed = done + count, resumed + (count if old else 0)

@@ -18,7 +18,6 @@ from ase import Atoms
 
 from lodewell.crystals.formats.extxyz.read import parse_frames
 from lodewell.crystals.formats.extxyz.write import with_info
-from lodewell.crystals.given import given_list
 from lodewell.crystals.names import stems
 from lodewell.crystals.paths import passed_over
 from lodewell.crystals.write import cannot_hold, write_crystals
@@ -242,13 +241,12 @@ def _write_trajectories(output: Output) -> None:
 
 
 def write_run(
-    output: Output, run: Run, files: Files, options: RelaxOptions, crystals: Any, potential: dict[str, Any],
+    output: Output, run: Run, files: Files, options: RelaxOptions, paths: Sequence[str], potential: dict[str, Any],
     resumed: int, notes: Sequence[str],
 ) -> None:  # fmt: skip
     """Write the summary."""
-    given = [str(each) for each in given_list(crystals) if isinstance(each, str | Path)]
     count = len(output.results)
-    inputs = {"crystals": given or "memory", "passed_over": passed_over(given), "potential": potential}
+    inputs = {"crystals": paths or "memory", "passed_over": passed_over(paths), "potential": potential}
     results = {
         "crystals": count,
         "counts": dict(Counter(r.status for r in output.results)),

@@ -65,13 +65,14 @@ def relax(
         BadFile: when a path or the potential is not there, or the folder cannot be written.
     """
     with Run("relax", workers=workers, cluster=cluster, progress=progress, restart=restart) as run:
+        given = given_list(crystals)
         if out is not None:
-            return relax_folder(given_list(crystals), potential, options, Path(out), run, files, duplicates).results
+            return relax_folder(given, potential, options, Path(out), run, files, duplicates).results
         engine = as_potential(potential)
         check_pressure(engine, options)
         memory = Memory(engine, options)
         done = 0
-        for key, _ in finished(tasks(crystals, options, _CRYSTALS_A_TASK), memory, run):
+        for key, _ in finished(tasks(given, options, _CRYSTALS_A_TASK), memory, run):
             done += len(memory.results[key])
             run.progress("relaxing crystals", done)
     results = [result for some in memory.results.values() for result in some]

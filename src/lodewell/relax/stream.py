@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, count, islice
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from lodewell.crystals.given import given_list, in_memory
+from ase import Atoms
+
+from lodewell.crystals.given import in_memory
 from lodewell.crystals.read import Chunk, Record, chunks
 from lodewell.potentials.base import Potential
 from lodewell.record import Run
@@ -102,9 +105,8 @@ def _worked(task: tuple[str, Task], work: Callable[[Task], Any]) -> Any:
     return work(task[1])
 
 
-def tasks(crystals: Any, options: RelaxOptions, size: int = CRYSTALS_A_CHUNK) -> Iterator[Task]:
+def tasks(given: list[Atoms | str | Path], options: RelaxOptions, size: int = CRYSTALS_A_CHUNK) -> Iterator[Task]:
     """Cut what was given into chunks of so many crystals."""
-    given = given_list(crystals)
     records = in_memory(given)
     if records is None:
         yield from chunks(given, size, strict=options.strict_formula) if given else ()
