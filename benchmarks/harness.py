@@ -126,6 +126,41 @@ def ratios(timings: Mapping[str, Timing], to: str) -> dict[str, float]:
     return {name: timing.seconds / timings[to].seconds for name, timing in timings.items()}
 
 
+class Laps:
+    """Processor time and the largest memory so far by what was going on; it is the `progress` of a fit."""
+
+    def __init__(self, stages: Iterable[str]) -> None:
+        self.seconds = dict.fromkeys(stages, 0.0)
+        self.memory_MB = dict.fromkeys(self.seconds, 0.0)
+        self._last, self._stage = time.process_time(), "reading"
+
+    def __call__(self, stage: str, done: int = 0, total: int | None = None) -> None:
+        """Close the stage that was going on and open the next."""
+        now = time.process_time()
+        self.seconds[self._stage] += now - self._last
+        self.memory_MB[self._stage] = peak_memory_MB()
+        self._last, self._stage = now, stage
+
+    @contextmanager
+    def folding_apart(self) -> Iterator[None]:
+        """Book under "folding" what a linear fit takes to fold rows, and not under "rows"."""
+        from lodewell.fit.linear.least_squares import LinearSystem
+
+        add = LinearSystem.add
+
+        def timed(*given: Any) -> None:
+            before = time.process_time()
+            add(*given)
+            self.seconds["folding"] += time.process_time() - before
+
+        LinearSystem.add = timed  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            LinearSystem.add = add  # type: ignore[method-assign]
+        self.seconds["rows"] -= self.seconds["folding"]
+
+
 @contextmanager
 def stopwatch() -> Iterator[dict[str, float]]:
     """Measure a block once: afterwards the dict holds "seconds" and "cpu_seconds", children included."""

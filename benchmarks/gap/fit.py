@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import IMAGES, RESULTS, one_thread, peak_memory_MB, report, run_command
+from benchmarks.harness import IMAGES, RESULTS, Laps, one_thread, peak_memory_MB, report, run_command
 
 one_thread()
 
@@ -36,22 +36,6 @@ STAGES = {
 }  # fmt: skip
 
 
-class Laps:
-    """Processor time and the largest memory so far by what was going on; it is the `progress` of a fit."""
-
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(STAGES, 0.0)
-        self.memory_MB = dict.fromkeys(STAGES, 0.0)
-        self._last, self._stage = time.process_time(), "reading"
-
-    def __call__(self, stage: str, done: int | None = 0, total: int | None = None) -> None:
-        """Close the stage that was going on and open the next."""
-        now = time.process_time()
-        self.seconds[self._stage] += now - self._last
-        self.memory_MB[self._stage] = peak_memory_MB()
-        self._last, self._stage = now, stage
-
-
 def child(path: str, points: int, case: str) -> None:
     """Fit a file in this process, with or without uncertainties, and print what it took."""
     start = time.process_time()
@@ -59,25 +43,16 @@ def child(path: str, points: int, case: str) -> None:
     from lodewell.fit.data import LabelledData
     from lodewell.fit.gap.options import GAPOptions
     from lodewell.fit.gap.run import fit_gap_files
-    from lodewell.fit.linear.least_squares import LinearSystem
     from lodewell.record import Run
 
     out: dict[str, Any] = {"imports": time.process_time() - start, "imported_MB": peak_memory_MB()}
-    add = LinearSystem.add
-
-    def timed(*given: Any) -> None:
-        before = time.process_time()
-        add(*given)
-        laps.seconds["folding"] += time.process_time() - before
-
-    LinearSystem.add = timed  # type: ignore[method-assign]
     options = GAPOptions(points=points) if case == "default" else same_options("Si", points, uncertainty=case != "bare")
-    laps = Laps()
+    laps = Laps(STAGES)
     train = LabelledData(path, options)
     frames = train.survey.frames
-    fitted = fit_gap_files(train, options, out=None, run=Run("fit gap", progress=laps))
-    laps("solving")
-    laps.seconds["rows"] -= laps.seconds["folding"]
+    with laps.folding_apart():
+        fitted = fit_gap_files(train, options, out=None, run=Run("fit gap", progress=laps))
+        laps("solving")
     atoms = int(train.survey.columns.atoms_f.sum())
     out |= {"frames": frames, "size": atoms, "coefficients": fitted.facts["coefficients"]}
     out |= {"seconds": sum(laps.seconds.values()), "MB": peak_memory_MB()}

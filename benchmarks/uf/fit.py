@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import one_thread, peak_memory_MB, report, run_command
+from benchmarks.harness import Laps, one_thread, peak_memory_MB, report, run_command
 
 one_thread()
 
@@ -24,48 +24,23 @@ STAGES = {"reading": "reading, looking", "distances": "distances, knots", "rows"
           "solving": "solving", "calibrating uncertainties": "calibrating uncertainties"}  # fmt: skip
 
 
-class Laps:
-    """Processor time and the largest memory so far by what was going on; it is the `progress` of a fit."""
-
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(STAGES, 0.0)
-        self.memory_MB = dict.fromkeys(STAGES, 0.0)
-        self._last, self._stage = time.process_time(), "reading"
-
-    def __call__(self, stage: str, done: int = 0, total: int | None = None) -> None:
-        """Close the stage that was going on and open the next."""
-        now = time.process_time()
-        self.seconds[self._stage] += now - self._last
-        self.memory_MB[self._stage] = peak_memory_MB()
-        self._last, self._stage = now, stage
-
-
 def child(fits: int) -> None:
     """Fit so many times in this process, and print the processor time of the imports and of the last fit."""
     start = time.process_time()
     from benchmarks.mlearn import file_of
     from benchmarks.uf.cases import options
     from lodewell.fit.data import LabelledData
-    from lodewell.fit.linear.least_squares import LinearSystem
     from lodewell.fit.uf.run import fit_uf_files
     from lodewell.record import Run
 
     out: dict[str, Any] = {"imports": time.process_time() - start, "imported_MB": peak_memory_MB()}
-    add = LinearSystem.add
-
-    def timed(*given: Any) -> None:
-        before = time.process_time()
-        add(*given)
-        laps.seconds["folding"] += time.process_time() - before
-
-    LinearSystem.add = timed  # type: ignore[method-assign]
     for _ in range(fits):
-        laps = Laps()
+        laps = Laps(STAGES)
         train = LabelledData(file_of("Si", "train"), options("Si", "same"))
         frames = train.survey.frames
-        fitted = fit_uf_files(train, options("Si", "same"), out=None, run=Run("fit uf", progress=laps))
-        laps("solving")
-        laps.seconds["rows"] -= laps.seconds["folding"]
+        with laps.folding_apart():
+            fitted = fit_uf_files(train, options("Si", "same"), out=None, run=Run("fit uf", progress=laps))
+            laps("solving")
     out |= {"frames": frames, "coefficients": fitted.facts["coefficients"], "written_MB": written_MB()}
     print(json.dumps(out | {"stages": laps.seconds, "memory_MB": laps.memory_MB}))
 
