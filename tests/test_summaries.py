@@ -35,6 +35,7 @@ COMMANDS = {  # words after `lodewell`, and where the results go
     "fit gap": (f"fit gap {FIT} {GAP}", "gap.lodewell"),
     "relax": ("relax copper.extxyz -p morse.lodewell --max-steps 5 --best 1 --workers 1", "relaxed"),
     "check": ("check morse.lodewell --elements Cu", "check.json"),
+    "map": ("map salts.extxyz --n-max 3 --l-max 2", "map.png"),
     "train": (f"train --data salts.extxyz {TRAIN}", "trained"),
 }
 

@@ -14,6 +14,7 @@ from lodewell.judge.map.options import MapOptions
 if TYPE_CHECKING:
     from lodewell.judge.map.rows import MapPoint
     from lodewell.judge.map.run import CrystalMap
+    from lodewell.record import Run
 
 
 @takes(MapOptions)
@@ -42,17 +43,40 @@ def command(
     from lodewell.cli.progress import progress
     from lodewell.cli.screen import print_json, print_passed_over
     from lodewell.judge.map.run import map_crystals
+    from lodewell.record import Run
 
-    with progress("reading crystals") as bar:
+    with progress("reading crystals") as bar, Run("map", progress=bar) as run:
         found = map_crystals(paths, options, potential=potential, progress=bar)
+        run.lap("mapping")
+        drawn = None if as_json and out is None else found.figure(out or Path("map.png"))
+        if table is not None:
+            _write_csv(found, table)
+        written = [path for path in (drawn, table) if path is not None]
+        run.lap("writing")
+        if written:
+            _write_summary(found, run, paths, potential, options, written)
     print_passed_over(paths)
-    drawn = None if as_json and out is None else found.figure(out or Path("map.png"))
-    if table is not None:
-        _write_csv(found, table)
     if as_json:
         print_json(found.json())
     else:
-        _show(found, limit, [path for path in (drawn, table) if path is not None])
+        _show(found, limit, written)
+
+
+def _write_summary(
+    found: CrystalMap, run: Run, paths: list[str], potential: str | None, options: MapOptions, written: list[Path]
+) -> None:
+    """Say beside the first of the files what was drawn."""
+    from lodewell.crystals.paths import passed_over
+    from lodewell.potentials.given import identity
+    from lodewell.record import write_summary
+
+    known = None if potential is None else identity(potential)
+    summary = run.summary(
+        inputs={"crystals": paths, "passed_over": passed_over(paths), "potential": known}, options=options,
+        results={"points": len(found.mapped), "left_out": len(found.rows) - len(found.mapped), "said": found.sentence},
+        seed=options.seed, outputs=written,
+    )  # fmt: skip
+    write_summary(written[0], summary)
 
 
 def _write_csv(found: CrystalMap, out: Path) -> None:
