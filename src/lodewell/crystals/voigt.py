@@ -8,6 +8,7 @@ from lodewell.crystals.batch import Floats
 
 # Rows and columns: tensor[SIX] are the six.
 SIX = np.array([0, 1, 2, 1, 0, 0]), np.array([0, 1, 2, 2, 2, 1])
+FLAT = 3 * SIX[0] + SIX[1]  # their places in the nine of a tensor
 _PLACE = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
 
 

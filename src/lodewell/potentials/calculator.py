@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 
 from lodewell.crystals.batch import Batch, Floats
 from lodewell.crystals.neighbours.neighbours import Neighbours
-from lodewell.crystals.voigt import SIX
+from lodewell.crystals.voigt import FLAT
 from lodewell.errors import BadCrystal, UnsupportedElement
 from lodewell.potentials.base import Potential
 
@@ -75,7 +75,7 @@ class LodewellCalculator(Calculator):  # type: ignore[misc]
         volume = float(batch.volume_b[0])
         if volume > 0.0:
             stress = -virial_bcc[0] / volume
-            results["stress"] = stress[SIX]
+            results["stress"] = stress.ravel().take(FLAT)
         self.results, self._computed = results, self.potential
         if "stress" in properties and "stress" not in results:
             raise PropertyNotImplementedError("stress needs a cell with a volume: this crystal has none")
